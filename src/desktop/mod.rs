@@ -1,0 +1,3 @@
+//! The supervised desktop.
+
+pub mod geometry;

@@ -1,0 +1,11 @@
+//! deskd: one daemon that gives an AI agent a computer. Modules in reading order.
+
+pub mod app;
+pub mod config;
+pub mod shutdown;
+pub mod telemetry;
+
+pub mod api;
+pub mod cli;
+pub mod desktop;
+pub mod sys;

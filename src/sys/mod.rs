@@ -1,0 +1,3 @@
+//! The operating system: threads, children, procfs, descriptors. Knows nothing of the modules above.
+
+pub mod thread;

@@ -1,0 +1,15 @@
+//! Named threads: the only place that starts one.
+
+use std::{io, thread::JoinHandle};
+
+/// Starts a thread with a name of at most 15 bytes (the kernel cuts longer ones), as `ps -T` shows it.
+#[expect(clippy::disallowed_methods, reason = "this is the one place")]
+pub fn spawn<T, F>(name: &str, work: F) -> io::Result<JoinHandle<T>>
+where
+    T: Send + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+}

@@ -1,0 +1,189 @@
+//! Log format, metrics registry, panic hook. A leaf: every module may use the metrics.
+
+use std::sync::atomic::AtomicI64;
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeLabelValue, text::encode},
+    metrics::{
+        counter::Counter,
+        family::{Family, MetricConstructor},
+        gauge::Gauge,
+        histogram::Histogram,
+    },
+    registry::{Registry, Unit},
+};
+
+/// Stage of a screenshot, as a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Stage {
+    /// From the request to pixels in shared memory.
+    Grab,
+    /// Crop and resize.
+    Scale,
+    /// Pixels to PNG, JPEG or WebP.
+    Encode,
+}
+
+/// Label set of [`Metrics::screenshot_seconds`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct StageLabels {
+    /// Which stage.
+    pub stage: Stage,
+}
+
+/// Label set of [`Metrics::request_seconds`]; the route is the pattern, never the path, so the set is closed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RequestLabels {
+    /// Method, or `OTHER`.
+    pub method: String,
+    /// Matched route pattern, or `unmatched`.
+    pub route: String,
+    /// Status code.
+    pub status: u16,
+}
+
+/// Direction of relayed bytes, as a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Direction {
+    /// X server to viewer.
+    ToViewer,
+    /// Viewer to X server.
+    ToServer,
+}
+
+/// Label set of [`Metrics::relay_bytes`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct DirectionLabels {
+    /// Which way.
+    pub direction: Direction,
+}
+
+#[derive(Clone, Debug)]
+struct SecondsBuckets;
+
+impl MetricConstructor<Histogram> for SecondsBuckets {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new([
+            0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0, 10.0,
+        ])
+    }
+}
+
+/// Histogram family in seconds.
+#[expect(
+    private_interfaces,
+    reason = "the constructor is a detail of the family"
+)]
+pub type SecondsFamily<L> = Family<L, Histogram, SecondsBuckets>;
+
+/// Every metric of the daemon. A value, not a global: several servers may live in one test process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Requests by route, method and status.
+    pub request_seconds: SecondsFamily<RequestLabels>,
+    /// Screenshots by stage.
+    pub screenshot_seconds: SecondsFamily<StageLabels>,
+    /// Steps injected (motions, presses, releases, characters).
+    pub input_steps: Counter,
+    /// Bytes relayed between viewers and the RFB server.
+    pub relay_bytes: Family<DirectionLabels, Counter>,
+    /// Viewers connected now.
+    pub viewers: Gauge<i64, AtomicI64>,
+    /// Desktops running now (0 or 1).
+    pub desktops: Gauge<i64, AtomicI64>,
+    /// Times the desktop was started again after a crash.
+    pub desktop_restarts: Counter,
+    /// Pictures waiting for an encoder.
+    pub encode_queue: Gauge<i64, AtomicI64>,
+    /// Refused authentications.
+    pub auth_failures: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// A fresh registry with every metric at zero.
+    pub fn new() -> Self {
+        let mut registry = Registry::default();
+        let request_seconds = SecondsFamily::new_with_constructor(SecondsBuckets);
+        let screenshot_seconds = SecondsFamily::new_with_constructor(SecondsBuckets);
+        let metrics = Self {
+            request_seconds,
+            screenshot_seconds,
+            input_steps: Counter::default(),
+            relay_bytes: Family::default(),
+            viewers: Gauge::default(),
+            desktops: Gauge::default(),
+            desktop_restarts: Counter::default(),
+            encode_queue: Gauge::default(),
+            auth_failures: Counter::default(),
+            registry: Registry::default(),
+        };
+        let r = &mut registry;
+        let m = &metrics;
+        r.register_with_unit(
+            "deskd_http_request",
+            "HTTP requests by route",
+            Unit::Seconds,
+            m.request_seconds.clone(),
+        );
+        r.register_with_unit(
+            "deskd_screenshot",
+            "Screenshots by stage",
+            Unit::Seconds,
+            m.screenshot_seconds.clone(),
+        );
+        r.register(
+            "deskd_input_steps",
+            "Input steps injected",
+            m.input_steps.clone(),
+        );
+        r.register_with_unit(
+            "deskd_relay",
+            "Bytes relayed to and from viewers",
+            Unit::Bytes,
+            m.relay_bytes.clone(),
+        );
+        r.register(
+            "deskd_desktop_viewers",
+            "Viewers connected",
+            m.viewers.clone(),
+        );
+        r.register(
+            "deskd_desktop_running",
+            "Desktops running",
+            m.desktops.clone(),
+        );
+        r.register(
+            "deskd_desktop_restarts",
+            "Desktop restarts after a crash",
+            m.desktop_restarts.clone(),
+        );
+        r.register(
+            "deskd_encode_queue_depth",
+            "Pictures waiting for an encoder",
+            m.encode_queue.clone(),
+        );
+        r.register(
+            "deskd_auth_failures",
+            "Refused authentications",
+            m.auth_failures.clone(),
+        );
+        Self {
+            registry,
+            ..metrics
+        }
+    }
+
+    /// The registry in OpenMetrics text.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("writing to a String cannot fail");
+        text
+    }
+}

@@ -1,0 +1,9 @@
+//! Integration tests: one binary, one file a module, against real programs.
+
+#![allow(
+    unreachable_pub,
+    dead_code,
+    reason = "one binary: helpers are public to its own modules only, and serve several of them"
+)]
+
+mod support;

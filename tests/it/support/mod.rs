@@ -1,0 +1,3 @@
+//! What every test uses: a real X server, a real daemon, programs that record what reached them.
+
+pub mod xserver;
