@@ -1,1 +1,300 @@
-//! x
+//! Composition root: config, then handles, then router, then serve, then drain.
+
+use std::{
+    fmt::Write as _,
+    io::{self, IsTerminal, Write as _},
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    net::{TcpListener, UnixListener},
+    signal::unix::{SignalKind, signal},
+};
+
+use crate::{
+    api::{self, ApiState, Auth, Listener, Server},
+    config::Config,
+    desktop::{Desktop, viewers::Viewers},
+    shutdown::Shutdown,
+    sys::{
+        lock::{self, LockError},
+        notify,
+        private::{self, PrivateError},
+    },
+    telemetry::{self, Metrics},
+};
+
+/// Why the daemon did not start, or did not end in order.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// A directory or the token file cannot be used.
+    #[error(transparent)]
+    Private(#[from] PrivateError),
+    /// Another daemon uses the state directory.
+    #[error("failed to take the state directory")]
+    Lock(#[source] LockError),
+    /// The token file holds too little.
+    #[error("the token in {path} is shorter than 16 characters")]
+    WeakToken {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The system gave no random bytes.
+    #[error("failed to make a token: {0}")]
+    Random(getrandom::Error),
+    /// An address cannot be listened on.
+    #[error("failed to listen on {address}")]
+    Listen {
+        /// Address or path.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A live daemon has the socket.
+    #[error("{path} is the socket of a daemon that is running")]
+    SocketInUse {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// The runtime or the signal handlers cannot be made.
+    #[error("failed to start the runtime")]
+    Runtime(#[source] io::Error),
+    /// Whoever waits for us cannot be told.
+    #[error("failed to say that the daemon is ready on {target}")]
+    Ready {
+        /// Where.
+        target: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Runs the daemon until a signal stops it.
+pub fn serve(config: Config) -> Result<(), AppError> {
+    let _log = telemetry::init(
+        config.log_format,
+        config.log_filter.as_deref(),
+        config.colour,
+    );
+    crate::sys::limits::raise_descriptors();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(AppError::Runtime)?;
+    let result = runtime.block_on(run(config));
+    // Whatever still blocks in a pool thread must not hold the exit.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    result
+}
+
+async fn run(config: Config) -> Result<(), AppError> {
+    private::directory(&config.state_dir)?;
+    let _lock = lock::take(&config.state_dir.join("deskd.lock")).map_err(AppError::Lock)?;
+    private::directory(&config.runtime_dir)?;
+    let token = if config.no_auth {
+        None
+    } else {
+        Some(load_token(&config)?)
+    };
+    let shutdown = Shutdown::new();
+    watch_signals(&shutdown)?;
+    let listeners = Listeners::bind(&config).await?;
+
+    let metrics = Arc::new(Metrics::new());
+    let desktop = Desktop::spawn(config.desktop.clone(), &shutdown, Arc::clone(&metrics));
+    let viewers = Viewers::new(Arc::clone(&metrics));
+    let auth = Auth::new(
+        token.as_deref(),
+        config.allowed_hosts.clone(),
+        config.allowed_origins.clone(),
+    );
+    let state = ApiState::new(auth, desktop, viewers, metrics, shutdown.clone());
+    let server = Server::new(api::router(state), shutdown.clone());
+
+    let addresses = listeners.addresses.clone();
+    for listener in listeners.all {
+        shutdown.spawn(server.clone().run(listener));
+    }
+    announce(&config, &addresses, token.as_deref())?;
+
+    shutdown.stopped().await;
+    tracing::info!("stopping");
+    let _ = notify_systemd(&config, "STOPPING=1");
+    let in_order = shutdown.drain(config.shutdown_timeout).await;
+    if in_order {
+        tracing::info!("stopped");
+    } else {
+        tracing::error!("some tasks did not end within the shutdown timeout");
+    }
+    let _ = std::fs::remove_file(&config.socket);
+    Ok(())
+}
+
+/// The first signal stops in order, the second without grace.
+fn watch_signals(shutdown: &Shutdown) -> Result<(), AppError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(AppError::Runtime)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(AppError::Runtime)?;
+    let watched = shutdown.clone();
+    // Not awaited by the drain: it watches for the second signal until the very end.
+    Shutdown::spawn_detached(async move {
+        let mut signals = 0_u32;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            signals += 1;
+            if signals == 1 {
+                watched.stop();
+            } else {
+                watched.hurry();
+            }
+        }
+    });
+    Ok(())
+}
+
+/// The operator's token, or ours: made at the first start, 256 random bits.
+fn load_token(config: &Config) -> Result<String, AppError> {
+    let (path, make) = match &config.token_file {
+        Some(path) => (path.clone(), false),
+        None => (config.state_dir.join("token"), true),
+    };
+    if make && !path.exists() {
+        let mut bytes = [0_u8; 32];
+        getrandom::fill(&mut bytes).map_err(AppError::Random)?;
+        private::write_secret(&path, &hex(&bytes))?;
+    }
+    let token = private::read_secret(&path)?;
+    if token.len() < 16 {
+        return Err(AppError::WeakToken { path });
+    }
+    Ok(token)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+struct Listeners {
+    all: Vec<Listener>,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Listeners {
+    async fn bind(config: &Config) -> Result<Self, AppError> {
+        let mut all = vec![Listener::Unix(bind_socket(&config.socket).await?)];
+        let mut addresses = Vec::new();
+        for address in &config.listen {
+            let failed = |source| AppError::Listen {
+                address: address.to_string(),
+                source,
+            };
+            let listener = TcpListener::bind(address).await.map_err(failed)?;
+            addresses.push(listener.local_addr().map_err(failed)?);
+            all.push(Listener::Tcp(listener));
+        }
+        Ok(Self { all, addresses })
+    }
+}
+
+/// Binds the Unix socket with mode 0600; a stale one is dialled first, then replaced.
+async fn bind_socket(path: &Path) -> Result<UnixListener, AppError> {
+    let failed = |source| AppError::Listen {
+        address: path.display().to_string(),
+        source,
+    };
+    match tokio::net::UnixStream::connect(path).await {
+        Ok(_) => {
+            return Err(AppError::SocketInUse {
+                path: path.to_owned(),
+            });
+        }
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path).map_err(failed)?;
+        }
+        Err(_) => {} // nothing there; anything else is told by the bind
+    }
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    // The directory is 0700 when it is ours; the mode matters when the operator chose another place.
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    Ok(listener)
+}
+
+/// Says that every listener accepts. The token stands in the viewer's address only for a person at a terminal.
+fn announce(
+    config: &Config,
+    addresses: &[SocketAddr],
+    token: Option<&str>,
+) -> Result<(), AppError> {
+    let mut stdout = io::stdout().lock();
+    let mut say = |line: String| {
+        writeln!(stdout, "{line}").map_err(|source| AppError::Ready {
+            target: "standard output",
+            source,
+        })
+    };
+    for address in addresses {
+        say(format!("deskd listening on http://{address}"))?;
+    }
+    let page = addresses
+        .first()
+        .map(|address| format!("http://{}/", reachable(*address)));
+    match (page, token) {
+        (Some(page), Some(token)) if io::stdout().is_terminal() => {
+            say(format!("deskd viewer at {page}?token={token}"))?;
+        }
+        (Some(page), Some(_)) => {
+            let file = config
+                .token_file
+                .clone()
+                .unwrap_or_else(|| config.state_dir.join("token"));
+            say(format!(
+                "deskd viewer at {page} (token in {})",
+                file.display()
+            ))?;
+        }
+        (Some(page), None) => say(format!("deskd viewer at {page}"))?,
+        (None, _) => {}
+    }
+    stdout.flush().map_err(|source| AppError::Ready {
+        target: "standard output",
+        source,
+    })?;
+    if let Some(fd) = config.ready_fd {
+        let first = addresses
+            .first()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        notify::ready_fd(fd, &format!("http://{first}")).map_err(|source| AppError::Ready {
+            target: "the descriptor of --ready-fd",
+            source,
+        })?;
+    }
+    notify_systemd(config, "READY=1").map_err(|source| AppError::Ready {
+        target: "NOTIFY_SOCKET",
+        source,
+    })
+}
+
+/// An address that a browser on this machine can open.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    if !address.ip().is_unspecified() {
+        return address;
+    }
+    SocketAddr::new(std::net::Ipv4Addr::LOCALHOST.into(), address.port())
+}
+
+fn notify_systemd(config: &Config, state: &str) -> io::Result<()> {
+    config
+        .notify_socket
+        .as_ref()
+        .map_or(Ok(()), |socket| notify::systemd(socket, state))
+}

@@ -1,1 +1,534 @@
-//! x
+//! The only reader of flags, environment and file: flag, then `DESKD_<FLAG>`, then the TOML file, then the default.
+//!
+//! The file layer becomes the command line parser's defaults, so one parser checks every layer and
+//! words every error. What a value came from is asked from the parser, not remembered.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, ValueEnum, parser::ValueSource};
+
+use crate::{
+    desktop::{self, geometry::Size},
+    telemetry::LogFormat,
+};
+
+/// Prefix of every environment variable of ours.
+const PREFIX: &str = "DESKD_";
+
+/// Variables with our prefix that the daemon does not read, but clients of it do.
+const CLIENT_VARIABLES: [&str; 2] = ["DESKD_URL", "DESKD_CHAT_ID"];
+
+/// Flags that are not settings: they say where settings come from.
+const NOT_SETTINGS: [&str; 3] = ["config", "help", "version"];
+
+/// Flags of `deskd serve`, each also an environment variable and a key of the file.
+#[derive(Args, Clone, Debug)]
+pub struct ServeArgs {
+    /// Address to listen on; port 0 picks one; repeatable
+    #[arg(
+        long,
+        env = "DESKD_LISTEN",
+        value_name = "ADDR:PORT",
+        default_value = "127.0.0.1:7380",
+        value_delimiter = ','
+    )]
+    pub listen: Vec<SocketAddr>,
+    /// Unix socket to listen on [default: deskd.sock in the runtime directory]
+    #[arg(long, env = "DESKD_SOCKET", value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// File descriptor that gets a line when all listeners accept
+    #[arg(long, env = "DESKD_READY_FD", value_name = "N")]
+    pub ready_fd: Option<i32>,
+    /// Directory for what outlives the daemon: token, session, logs
+    #[arg(long, env = "DESKD_STATE_DIR", value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Directory for sockets and cookies
+    #[arg(long, env = "DESKD_RUNTIME_DIR", value_name = "DIR")]
+    pub runtime_dir: Option<PathBuf>,
+    /// Configuration file [default: deskd/config.toml in the XDG config directory]
+    #[arg(long, env = "DESKD_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// File with the token, mode 0600 [default: made at first start in the state directory]
+    #[arg(long, env = "DESKD_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Ask for no token; only with every TCP listener on loopback
+    #[arg(long, env = "DESKD_NO_AUTH")]
+    pub no_auth: bool,
+    /// Host name that requests may name beside loopback and the listen address; repeatable
+    #[arg(
+        long,
+        env = "DESKD_ALLOWED_HOST",
+        value_name = "HOST",
+        value_delimiter = ','
+    )]
+    pub allowed_host: Vec<String>,
+    /// Origin that browsers may come from beside our own; repeatable
+    #[arg(
+        long,
+        env = "DESKD_ALLOWED_ORIGIN",
+        value_name = "ORIGIN",
+        value_delimiter = ','
+    )]
+    pub allowed_origin: Vec<String>,
+    /// When the desktop starts
+    #[arg(long, env = "DESKD_DESKTOP", value_enum, default_value = "lazy")]
+    pub desktop: DesktopMode,
+    /// What runs the desktop
+    #[arg(
+        long,
+        env = "DESKD_DESKTOP_PROVIDER",
+        value_enum,
+        default_value = "auto"
+    )]
+    pub desktop_provider: ProviderChoice,
+    /// Native size of the desktop in pixels
+    #[arg(long, env = "DESKD_DESKTOP_SIZE", value_name = "WxH", default_value = "1920x1080", value_parser = parse_size)]
+    pub desktop_size: Size,
+    /// The portabledesktop program [default: found in PATH]
+    #[arg(long, env = "DESKD_PORTABLEDESKTOP_BIN", value_name = "FILE")]
+    pub portabledesktop_bin: Option<PathBuf>,
+    /// Display of the existing desktop, for the provider `host`
+    #[arg(long, env = "DESKD_HOST_DISPLAY", value_name = "DISPLAY")]
+    pub host_display: Option<String>,
+    /// RFB server of the existing desktop, for the provider `host`
+    #[arg(long, env = "DESKD_HOST_VNC", value_name = "ADDR:PORT")]
+    pub host_vnc: Option<SocketAddr>,
+    /// Longest time that a key or button stays held, in seconds
+    #[arg(long, env = "DESKD_MAX_HOLD", value_name = "SECONDS", default_value = "300", value_parser = parse_seconds)]
+    pub max_hold: Duration,
+    /// Time for an orderly stop, in seconds
+    #[arg(long, env = "DESKD_SHUTDOWN_TIMEOUT", value_name = "SECONDS", default_value = "10", value_parser = parse_seconds)]
+    pub shutdown_timeout: Duration,
+    /// Form of the log lines
+    #[arg(long, env = "DESKD_LOG_FORMAT", value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+/// When the desktop starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DesktopMode {
+    /// Never: its routes answer 503.
+    Off,
+    /// On first use.
+    Lazy,
+    /// With the daemon.
+    Eager,
+}
+
+/// What runs the desktop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProviderChoice {
+    /// The first that this machine can run.
+    Auto,
+    /// Xvnc and openbox of the distribution.
+    Xvnc,
+    /// The portabledesktop program.
+    Portabledesktop,
+    /// A desktop that exists already.
+    Host,
+}
+
+/// The effective configuration, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// TCP listeners.
+    pub listen: Vec<SocketAddr>,
+    /// Unix socket.
+    pub socket: PathBuf,
+    /// Descriptor for the ready line.
+    pub ready_fd: Option<i32>,
+    /// systemd's notification socket.
+    pub notify_socket: Option<OsString>,
+    /// What outlives the daemon.
+    pub state_dir: PathBuf,
+    /// Sockets and cookies.
+    pub runtime_dir: PathBuf,
+    /// A token file that the operator wrote, or `None` for ours.
+    pub token_file: Option<PathBuf>,
+    /// Ask for no token.
+    pub no_auth: bool,
+    /// Hosts beside loopback and the listen address.
+    pub allowed_hosts: Vec<String>,
+    /// Origins beside our own.
+    pub allowed_origins: Vec<String>,
+    /// The desktop's part.
+    pub desktop: desktop::Config,
+    /// Time for an orderly stop.
+    pub shutdown_timeout: Duration,
+    /// Form of the log lines.
+    pub log_format: LogFormat,
+    /// `RUST_LOG`.
+    pub log_filter: Option<String>,
+    /// Whether `NO_COLOR` is unset.
+    pub colour: bool,
+}
+
+/// One line of `deskd config`.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// Flag name without dashes in front.
+    pub name: String,
+    /// Effective value as it would be typed.
+    pub value: String,
+    /// `flag`, `environment`, `file` or `default`.
+    pub source: &'static str,
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The command line, a variable or a value in the file does not parse; also `--help` and `--version`.
+    #[error(transparent)]
+    Usage(#[from] clap::Error),
+    /// The file cannot be read.
+    #[error("failed to read the configuration file {path}")]
+    ReadFile {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not TOML.
+    #[error("the configuration file {path} is not valid TOML")]
+    ParseFile {
+        /// Which file.
+        path: PathBuf,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+    /// The file has a key that is no setting.
+    #[error("unknown key `{key}` in {path}; `deskd config` prints the known ones")]
+    UnknownKey {
+        /// The key as written.
+        key: String,
+        /// Which file.
+        path: PathBuf,
+    },
+    /// A key has a table or a date where a value is due.
+    #[error("the key `{key}` in {path} must be a string, a number, a boolean or a list of them")]
+    WrongType {
+        /// The key as written.
+        key: String,
+        /// Which file.
+        path: PathBuf,
+    },
+    /// A variable with our prefix is no setting.
+    #[error(
+        "unknown environment variable `{name}`; settings are named after the flags, as in DESKD_LISTEN"
+    )]
+    UnknownVariable {
+        /// The variable.
+        name: String,
+    },
+    /// `--no-auth` with a listener that others can reach.
+    #[error(
+        "--no-auth is refused: {listener} is not a loopback address; drop --no-auth or listen on 127.0.0.1"
+    )]
+    NoAuthOffLoopback {
+        /// The listener.
+        listener: SocketAddr,
+    },
+    /// No directory can be derived.
+    #[error("no {what} directory: set HOME, or --{what}-dir")]
+    NoDirectory {
+        /// `state` or `runtime`.
+        what: &'static str,
+    },
+}
+
+/// A snapshot of the environment, taken once at start.
+#[derive(Clone, Debug, Default)]
+pub struct Environment(BTreeMap<OsString, OsString>);
+
+impl Environment {
+    /// The environment of this process.
+    pub fn of_process() -> Self {
+        Self(std::env::vars_os().collect())
+    }
+
+    /// One variable; empty counts as unset.
+    pub fn get(&self, name: &str) -> Option<&OsString> {
+        self.0
+            .get(std::ffi::OsStr::new(name))
+            .filter(|value| !value.is_empty())
+    }
+
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        self.get(name).map(PathBuf::from)
+    }
+
+    /// All pairs.
+    pub fn pairs(&self) -> Vec<(OsString, OsString)> {
+        self.0.clone().into_iter().collect()
+    }
+}
+
+/// Adds the file layer to a command whose subcommands take [`ServeArgs`]: parses once to find the file,
+/// then again with the file's values as defaults. Gives the matches and the keys that the file set.
+pub fn parse_with_file(
+    command: &Command,
+    argv: &[OsString],
+    environment: &Environment,
+) -> Result<(ArgMatches, Vec<String>), ConfigError> {
+    let first = command.clone().try_get_matches_from(argv)?;
+    let Some((name, sub)) = first.subcommand() else {
+        return Ok((first, Vec::new()));
+    };
+    if sub.try_get_raw("listen").is_err() {
+        return Ok((first, Vec::new())); // not a command with settings
+    }
+    check_variables(command, name, environment)?;
+    let chosen = sub.get_one::<PathBuf>("config").cloned();
+    let Some((path, text)) = read_file(chosen, environment)? else {
+        return Ok((first, Vec::new()));
+    };
+    let values = file_values(command, name, &path, &text)?;
+    let keys = values.keys().cloned().collect();
+    let with_file = command.clone().mut_subcommand(name, |sub| {
+        values.into_iter().fold(sub, |sub, (key, values)| {
+            sub.mut_arg(key.replace('-', "_"), |arg| arg.default_values(values))
+        })
+    });
+    Ok((with_file.try_get_matches_from(argv)?, keys))
+}
+
+fn settings<'a>(command: &'a Command, subcommand: &str) -> impl Iterator<Item = &'a Arg> {
+    let sub = command.find_subcommand(subcommand);
+    sub.into_iter()
+        .flat_map(Command::get_arguments)
+        .filter(|arg| {
+            arg.get_long()
+                .is_some_and(|long| !NOT_SETTINGS.contains(&long))
+        })
+}
+
+fn check_variables(
+    command: &Command,
+    subcommand: &str,
+    environment: &Environment,
+) -> Result<(), ConfigError> {
+    let known = |name: &str| {
+        name == "DESKD_CONFIG"
+            || CLIENT_VARIABLES.contains(&name)
+            || settings(command, subcommand).any(|arg| arg.get_env().is_some_and(|env| env == name))
+    };
+    for name in environment.0.keys().filter_map(|name| name.to_str()) {
+        if name.starts_with(PREFIX) && !known(name) {
+            return Err(ConfigError::UnknownVariable {
+                name: name.to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The file that was named (which must exist), or the usual one (which need not).
+fn read_file(
+    chosen: Option<PathBuf>,
+    environment: &Environment,
+) -> Result<Option<(PathBuf, String)>, ConfigError> {
+    let usual = || {
+        let base = environment
+            .path("XDG_CONFIG_HOME")
+            .or_else(|| environment.path("HOME").map(|home| home.join(".config")))?;
+        Some(base.join("deskd/config.toml"))
+    };
+    let named = chosen.is_some();
+    let Some(path) = chosen.or_else(usual) else {
+        return Ok(None);
+    };
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some((path, text))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !named => Ok(None),
+        Err(source) => Err(ConfigError::ReadFile { path, source }),
+    }
+}
+
+fn file_values(
+    command: &Command,
+    subcommand: &str,
+    path: &Path,
+    text: &str,
+) -> Result<BTreeMap<String, Vec<String>>, ConfigError> {
+    let table: toml::Table = text.parse().map_err(|source| ConfigError::ParseFile {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })?;
+    let mut values = BTreeMap::new();
+    for (key, value) in table {
+        let name = key.replace('_', "-");
+        if !settings(command, subcommand).any(|arg| arg.get_long() == Some(&name)) {
+            return Err(ConfigError::UnknownKey {
+                key,
+                path: path.to_owned(),
+            });
+        }
+        let Some(texts) = as_texts(&value) else {
+            return Err(ConfigError::WrongType {
+                key,
+                path: path.to_owned(),
+            });
+        };
+        values.insert(name, texts);
+    }
+    Ok(values)
+}
+
+fn as_texts(value: &toml::Value) -> Option<Vec<String>> {
+    match value {
+        toml::Value::String(text) => Some(vec![text.clone()]),
+        toml::Value::Integer(number) => Some(vec![number.to_string()]),
+        toml::Value::Float(number) => Some(vec![number.to_string()]),
+        toml::Value::Boolean(flag) => Some(vec![flag.to_string()]),
+        toml::Value::Array(items) => items
+            .iter()
+            .map(as_texts)
+            .collect::<Option<Vec<_>>>()
+            .map(|lists| lists.concat()),
+        toml::Value::Datetime(_) | toml::Value::Table(_) => None,
+    }
+}
+
+/// The settings of a parsed command with their sources, in the order of the flags.
+pub fn effective(
+    command: &Command,
+    subcommand: &str,
+    matches: &ArgMatches,
+    file_keys: &[String],
+) -> Vec<Setting> {
+    settings(command, subcommand)
+        .filter_map(|arg| {
+            let name = arg.get_long()?.to_owned();
+            let raw = matches.get_raw(arg.get_id().as_str());
+            let value = raw.map(|values| {
+                values
+                    .map(|value| value.to_string_lossy())
+                    .collect::<Vec<_>>()
+                    .join(",")
+            });
+            let source = match matches.value_source(arg.get_id().as_str()) {
+                Some(ValueSource::CommandLine) => "flag",
+                Some(ValueSource::EnvVariable) => "environment",
+                Some(_) if file_keys.contains(&name) => "file",
+                _ => "default",
+            };
+            Some(Setting {
+                name,
+                value: value.unwrap_or_default(),
+                source,
+            })
+        })
+        .collect()
+}
+
+impl Config {
+    /// Checks the settings against each other and derives the directories.
+    pub fn resolve(args: ServeArgs, environment: &Environment) -> Result<Self, ConfigError> {
+        if let Some(open) = args
+            .listen
+            .iter()
+            .find(|a| args.no_auth && !a.ip().is_loopback())
+        {
+            return Err(ConfigError::NoAuthOffLoopback { listener: *open });
+        }
+        let state_dir = match args.state_dir.clone() {
+            Some(dir) => dir,
+            None => environment
+                .path("XDG_STATE_HOME")
+                .or_else(|| {
+                    environment
+                        .path("HOME")
+                        .map(|home| home.join(".local/state"))
+                })
+                .map(|base| base.join("deskd"))
+                .ok_or(ConfigError::NoDirectory { what: "state" })?,
+        };
+        let runtime_dir = args
+            .runtime_dir
+            .clone()
+            .unwrap_or_else(|| runtime_dir(environment));
+        Ok(Self {
+            socket: args
+                .socket
+                .clone()
+                .unwrap_or_else(|| runtime_dir.join("deskd.sock")),
+            notify_socket: environment.get("NOTIFY_SOCKET").cloned(),
+            log_filter: environment
+                .get("RUST_LOG")
+                .map(|f| f.to_string_lossy().into_owned()),
+            colour: environment.get("NO_COLOR").is_none(),
+            desktop: desktop_config(&args, environment, &state_dir, &runtime_dir),
+            listen: args.listen,
+            ready_fd: args.ready_fd,
+            state_dir,
+            runtime_dir,
+            token_file: args.token_file,
+            no_auth: args.no_auth,
+            allowed_hosts: args.allowed_host,
+            allowed_origins: args.allowed_origin,
+            shutdown_timeout: args.shutdown_timeout,
+            log_format: args.log_format,
+        })
+    }
+}
+
+fn runtime_dir(environment: &Environment) -> PathBuf {
+    environment.path("XDG_RUNTIME_DIR").map_or_else(
+        || {
+            let temp = environment
+                .path("TMPDIR")
+                .unwrap_or_else(|| PathBuf::from("/tmp"));
+            temp.join(format!("deskd-{}", nix::unistd::getuid()))
+        },
+        |base| base.join("deskd"),
+    )
+}
+
+fn desktop_config(
+    _args: &ServeArgs,
+    _environment: &Environment,
+    _state_dir: &Path,
+    _runtime_dir: &Path,
+) -> desktop::Config {
+    desktop::Config {}
+}
+
+fn parse_size(text: &str) -> Result<Size, String> {
+    let parsed = text.split_once(['x', 'X']).and_then(|(width, height)| {
+        Some(Size {
+            width: width.parse().ok()?,
+            height: height.parse().ok()?,
+        })
+    });
+    let size = parsed.ok_or("expected WIDTHxHEIGHT in pixels, as in 1920x1080")?;
+    let range = desktop::geometry::SIDE_RANGE;
+    if !range.contains(&size.width) || !range.contains(&size.height) {
+        return Err(format!(
+            "each side must be {} to {} pixels",
+            range.start(),
+            range.end()
+        ));
+    }
+    Ok(size)
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "expected a number of seconds, as in 10 or 0.5")?;
+    if !(seconds > 0.0 && seconds <= 86_400.0) {
+        return Err("must be more than 0 and at most 86400 seconds".to_owned());
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+/// Parses the settings of `serve` from an argument list, an environment and no file; for tests and embedding.
+pub fn args_from(matches: &ArgMatches) -> Result<ServeArgs, ConfigError> {
+    Ok(ServeArgs::from_arg_matches(matches)?)
+}

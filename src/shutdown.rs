@@ -12,7 +12,7 @@ use std::{future::Future, time::Duration};
 use tokio::task::JoinHandle;
 use tokio_util::{
     sync::{CancellationToken, WaitForCancellationFuture},
-    task::TaskTracker,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
 };
 
 /// Cheap handle on the daemon's life. Every clone speaks of the same stop.
@@ -38,6 +38,21 @@ impl Shutdown {
         F::Output: Send + 'static,
     {
         tokio::spawn(self.tasks.track_future(task))
+    }
+
+    /// Spawns a task that nobody waits for: it ends with the runtime. For the watcher of signals alone,
+    /// which must outlive the drain.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    pub fn spawn_detached<F>(task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        tokio::spawn(task);
+    }
+
+    /// A guard that [`Shutdown::drain`] waits for, for work that a library spawns (upgraded sockets).
+    pub fn guard(&self) -> TaskTrackerToken {
+        self.tasks.token()
     }
 
     /// Asks everything to stop in order. Repeating it changes nothing.

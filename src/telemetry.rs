@@ -2,6 +2,9 @@
 
 use std::sync::atomic::AtomicI64;
 
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::{EnvFilter, fmt};
+
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, text::encode},
     metrics::{
@@ -12,6 +15,15 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
+
+/// Form of the log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For a terminal.
+    Text,
+    /// One object a line.
+    Json,
+}
 
 /// Stage of a screenshot, as a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -58,8 +70,9 @@ pub struct DirectionLabels {
     pub direction: Direction,
 }
 
+/// Makes histograms with buckets from 0.1 ms to 10 s.
 #[derive(Clone, Debug)]
-struct SecondsBuckets;
+pub struct SecondsBuckets;
 
 impl MetricConstructor<Histogram> for SecondsBuckets {
     fn new_metric(&self) -> Histogram {
@@ -186,4 +199,38 @@ impl Metrics {
         encode(&mut text, &self.registry).expect("writing to a String cannot fail");
         text
     }
+}
+
+/// Log lines that may wait for a slow reader; further ones are dropped and counted.
+const LOG_QUEUE: usize = 8192;
+
+/// Flushes the log when dropped, at the very end of the daemon.
+#[derive(Debug)]
+pub struct LogGuard(#[expect(dead_code, reason = "held for its drop")] WorkerGuard);
+
+/// Starts the log on standard error and makes panics lines of it. The daemon's requests never wait for the log.
+pub fn init(format: LogFormat, filter: Option<&str>, colour: bool) -> LogGuard {
+    let (writer, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(LOG_QUEUE)
+        .lossy(true)
+        .thread_name("log")
+        .finish(std::io::stderr());
+    let filter = EnvFilter::builder()
+        .with_default_directive(tracing::Level::INFO.into())
+        .parse_lossy(filter.unwrap_or_default());
+    let colours = colour && std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let lines = fmt().with_env_filter(filter).with_writer(writer);
+    match format {
+        LogFormat::Text => lines.with_ansi(colours).with_target(false).init(),
+        LogFormat::Json => lines.json().flatten_event(true).init(),
+    }
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let text = panic.payload_as_str().unwrap_or("no message");
+        tracing::error!(place, text, "panic");
+    }));
+    LogGuard(guard)
 }

@@ -1,1 +1,65 @@
-//! x
+//! HTTP and WebSocket: check, convert, forward, answer. No state of its own, no logic of the domain.
+
+pub mod access_log;
+pub mod auth;
+pub mod desktop;
+pub mod docs;
+pub mod error;
+pub mod extract;
+pub mod health;
+pub mod openapi;
+pub mod peer;
+pub mod serve;
+pub mod state;
+pub mod types;
+pub mod viewer;
+pub mod vnc;
+pub mod ws;
+
+use axum::{Router, middleware};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub use self::{
+    auth::Auth,
+    serve::{Listener, Server},
+    state::ApiState,
+};
+
+/// Every route, grouped by who calls it, below the layers that every request passes.
+pub fn router(state: ApiState) -> Router {
+    let (routes, document) = route_table().split_for_parts();
+    routes
+        .merge(viewer::routes())
+        .merge(openapi::routes(document))
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .fallback(error::not_found)
+        .layer(middleware::from_fn_with_state(state.clone(), auth::gate))
+        .layer(middleware::from_fn_with_state(
+            state.clone(),
+            access_log::observe,
+        ))
+        .with_state(state)
+}
+
+/// The route table, top to bottom.
+fn route_table() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::with_openapi(openapi::document())
+        // operators
+        .routes(routes!(health::check_health))
+        .routes(routes!(health::check_readiness))
+        .routes(routes!(health::read_metrics))
+        .routes(routes!(health::read_version))
+        // the desktop's life
+        .routes(routes!(desktop::describe_desktop))
+        .routes(routes!(desktop::start_desktop))
+        .routes(routes!(desktop::stop_desktop))
+        .routes(routes!(desktop::restart_desktop))
+        .routes(routes!(desktop::resize_desktop))
+        // computer tools
+        .routes(routes!(desktop::perform_action))
+        .routes(routes!(desktop::take_screenshot))
+        .routes(routes!(desktop::describe_input))
+        .routes(routes!(desktop::reset_input))
+        // people
+        .routes(routes!(vnc::watch_desktop))
+}

@@ -1,1 +1,122 @@
-//! x
+//! The command line: one file a command.
+
+mod doctor;
+mod show_config;
+
+use std::{ffi::OsString, io::Write, process::ExitCode};
+
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::{
+    app,
+    config::{self, Config, ConfigError, Environment, ServeArgs},
+};
+
+/// Gives an AI agent a computer: a supervised desktop with pictures, input and VNC over WebSocket.
+#[derive(Debug, Parser)]
+#[command(
+    name = "deskd",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: CliCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum CliCommand {
+    /// Runs the daemon
+    Serve(Box<ServeArgs>),
+    /// Checks what this machine lacks, and prints the command that cures each
+    Doctor(DoctorArgs),
+    /// Prints the effective configuration with the source of each value
+    Config(Box<ShowConfigArgs>),
+    /// Prints shell completions
+    Completions {
+        /// For which shell
+        shell: Shell,
+    },
+}
+
+#[derive(clap::Args, Debug)]
+struct DoctorArgs {
+    /// Print the findings as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args, Debug)]
+struct ShowConfigArgs {
+    /// Print the settings as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+/// Exit code for a wrong command line or configuration.
+const USAGE: u8 = 2;
+
+/// Runs one command line to its end.
+pub fn run(argv: &[OsString], environment: &Environment) -> ExitCode {
+    match try_run(argv, environment) {
+        Ok(code) => code,
+        Err(ConfigError::Usage(error)) => {
+            let code = if error.use_stderr() { USAGE } else { 0 };
+            let _ = error.print();
+            ExitCode::from(code)
+        }
+        Err(error) => {
+            eprintln!("deskd: {}", chain(&error));
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn try_run(argv: &[OsString], environment: &Environment) -> Result<ExitCode, ConfigError> {
+    let command = Cli::command();
+    let (matches, file_keys) = config::parse_with_file(&command, argv, environment)?;
+    let cli = <Cli as clap::FromArgMatches>::from_arg_matches(&matches)?;
+    Ok(match cli.command {
+        CliCommand::Serve(args) => finish(app::serve(Config::resolve(*args, environment)?)),
+        CliCommand::Doctor(args) => doctor::run(args.json, environment),
+        CliCommand::Config(args) => {
+            let sub = matches
+                .subcommand_matches("config")
+                .expect("this command was parsed");
+            let settings = config::effective(&command, "config", sub, &file_keys);
+            let config = Config::resolve(args.serve, environment)?;
+            show_config::run(&settings, &config, args.json)
+        }
+        CliCommand::Completions { shell } => {
+            // Into a buffer first: the generator panics when the reader of a pipe is gone.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "deskd", &mut script);
+            finish(std::io::stdout().write_all(&script))
+        }
+    })
+}
+
+fn finish<E: std::error::Error>(result: Result<(), E>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("deskd: {}", chain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

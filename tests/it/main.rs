@@ -6,4 +6,5 @@
     reason = "one binary: helpers are public to its own modules only, and serve several of them"
 )]
 
+mod server;
 mod support;

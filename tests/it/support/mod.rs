@@ -1,3 +1,4 @@
 //! What every test uses: a real X server, a real daemon, programs that record what reached them.
 
+pub mod daemon;
 pub mod xserver;

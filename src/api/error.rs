@@ -1,0 +1,172 @@
+//! The error envelope: what every refusal looks like, and the one mapping from failures to status and code.
+
+use std::error::Error;
+
+use axum::{
+    Json,
+    http::{HeaderName, HeaderValue, StatusCode, header::CACHE_CONTROL},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Body of every error answer.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ErrorBody {
+    /// A sentence for a person.
+    pub message: String,
+    /// The cause, when it is safe to tell and helps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// What was wrong with each field.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub validations: Vec<Validation>,
+    /// A stable word for a program.
+    pub code: &'static str,
+}
+
+/// What was wrong with one field.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Validation {
+    /// Path of the field, as in `coordinate[1]`.
+    pub field: String,
+    /// What is wrong, and what is due.
+    pub detail: String,
+}
+
+/// A failed request: what the caller gets, and what only the log gets. Boxed, so that results stay small.
+#[derive(Clone, Debug)]
+pub struct ApiError(Box<Failure>);
+
+#[derive(Clone, Debug)]
+struct Failure {
+    status: StatusCode,
+    body: ErrorBody,
+    header: Option<(HeaderName, HeaderValue)>,
+    cause: Option<Cause>,
+}
+
+/// Chain of causes for the log line of the request; travels in the response's extensions.
+#[derive(Clone, Debug)]
+pub(super) struct Cause(pub(super) String);
+
+impl ApiError {
+    /// A refusal with a status, a stable code and a sentence.
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        let body = ErrorBody {
+            message: message.into(),
+            detail: None,
+            validations: Vec::new(),
+            code,
+        };
+        Self(Box::new(Failure {
+            status,
+            body,
+            header: None,
+            cause: None,
+        }))
+    }
+
+    /// 400 with a code of its own.
+    pub fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    /// 400 that names one field.
+    pub fn invalid_field(
+        message: impl Into<String>,
+        field: impl Into<String>,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self::bad_request("invalid_request", message).with_validation(field.into(), detail.into())
+    }
+
+    /// 500 whose chain goes to the log alone.
+    pub fn internal(error: &dyn Error) -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal_error",
+            "Something failed inside deskd; its log has the cause beside the request id.",
+        )
+        .with_cause(error)
+    }
+
+    /// Adds the cause for the caller.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.0.body.detail = Some(detail.into());
+        self
+    }
+
+    /// Adds a field's fault.
+    #[must_use]
+    pub fn with_validation(mut self, field: String, detail: String) -> Self {
+        self.0.body.validations.push(Validation { field, detail });
+        self
+    }
+
+    /// Adds a response header.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.header = Some((name, value));
+        self
+    }
+
+    /// Keeps the chain of an error for the log.
+    #[must_use]
+    pub fn with_cause(mut self, error: &dyn Error) -> Self {
+        self.0.cause = Some(Cause(chain(error)));
+        self
+    }
+}
+
+/// An error and its causes, outermost first, in one line.
+pub(super) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let Failure {
+            status,
+            body,
+            header,
+            cause,
+        } = *self.0;
+        let mut response = (status, Json(body)).into_response();
+        if let Some((name, value)) = header {
+            response.headers_mut().insert(name, value);
+        }
+        response
+            .headers_mut()
+            .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(cause) = cause {
+            response.extensions_mut().insert(cause);
+        }
+        response
+    }
+}
+
+/// 404 for a path without a route.
+pub(super) async fn not_found() -> ApiError {
+    ApiError::new(
+        StatusCode::NOT_FOUND,
+        "not_found",
+        "There is no such route; GET /api/v0/openapi.json lists them.",
+    )
+}
+
+/// 405 for a route without that method.
+pub(super) async fn method_not_allowed() -> ApiError {
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "The route exists, but not with this method.",
+    )
+}

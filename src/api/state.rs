@@ -1,0 +1,67 @@
+//! What handlers reach: handles only, cheap to clone.
+
+use std::sync::Arc;
+
+use super::auth::Auth;
+use crate::{
+    desktop::{Desktop, viewers::Viewers},
+    shutdown::Shutdown,
+    telemetry::Metrics,
+};
+
+/// Handles of every part behind the API.
+#[derive(Clone, Debug)]
+pub struct ApiState(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    auth: Auth,
+    desktop: Desktop,
+    viewers: Viewers,
+    metrics: Arc<Metrics>,
+    shutdown: Shutdown,
+}
+
+impl ApiState {
+    /// Puts the handles together.
+    pub fn new(
+        auth: Auth,
+        desktop: Desktop,
+        viewers: Viewers,
+        metrics: Arc<Metrics>,
+        shutdown: Shutdown,
+    ) -> Self {
+        Self(Arc::new(Parts {
+            auth,
+            desktop,
+            viewers,
+            metrics,
+            shutdown,
+        }))
+    }
+
+    /// The rules of the door.
+    pub fn auth(&self) -> &Auth {
+        &self.0.auth
+    }
+
+    /// The supervised desktop.
+    pub fn desktop(&self) -> &Desktop {
+        &self.0.desktop
+    }
+
+    /// Who watches the desktop.
+    pub fn viewers(&self) -> &Viewers {
+        &self.0.viewers
+    }
+
+    /// The metrics.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.0.metrics
+    }
+
+    /// The daemon's life.
+    pub fn shutdown(&self) -> &Shutdown {
+        &self.0.shutdown
+    }
+}

@@ -1,0 +1,101 @@
+//! WebSockets: upgrades that the stop waits for, and the viewer's socket as the relay wants it.
+
+use std::future::Future;
+
+use axum::{
+    extract::ws::{
+        CloseFrame, Message, WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection,
+    },
+    http::{HeaderValue, StatusCode, header},
+    response::Response,
+};
+use bytes::Bytes;
+use futures_util::{
+    SinkExt, StreamExt,
+    stream::{SplitSink, SplitStream},
+};
+
+use super::error::ApiError;
+use crate::{
+    desktop::relay::{Incoming, Outgoing, SocketError, ViewerReader, ViewerWriter},
+    shutdown::Shutdown,
+};
+
+/// Subprotocol of RFB over WebSocket. The one that carries the token is never echoed.
+const SUBPROTOCOL: &str = "binary";
+
+/// Largest frame or message of a client: a clipboard of 10 MB in one message, and some room.
+const MESSAGE_LIMIT: usize = 12 * 1024 * 1024;
+
+/// Read at once from a client; what clients send is small.
+const READ_BUFFER: usize = 8 * 1024;
+
+/// Bytes that may wait unsent: one relayed chunk and its neighbours.
+const WRITE_LIMIT: usize = 512 * 1024;
+
+/// Why this request is no upgrade.
+pub fn not_an_upgrade(rejection: &WebSocketUpgradeRejection) -> ApiError {
+    ApiError::new(
+        StatusCode::UPGRADE_REQUIRED,
+        "websocket_required",
+        "This route is a WebSocket; ask for an upgrade.",
+    )
+    .with_detail(rejection.to_string())
+    .with_header(header::UPGRADE, HeaderValue::from_static("websocket"))
+}
+
+/// Accepts the upgrade and runs `serve` on the socket. The daemon's stop waits for it to return.
+#[expect(clippy::disallowed_methods, reason = "this is the one place: it holds the guard")]
+pub fn accept<F, Fut>(upgrade: WebSocketUpgrade, shutdown: &Shutdown, serve: F) -> Response
+where
+    F: FnOnce(Reader, Writer) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let guard = shutdown.guard();
+    upgrade
+        .protocols([SUBPROTOCOL])
+        .max_message_size(MESSAGE_LIMIT)
+        .max_frame_size(MESSAGE_LIMIT)
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
+        .max_write_buffer_size(WRITE_LIMIT)
+        .on_upgrade(async move |socket| {
+            let (writer, reader) = socket.split();
+            serve(Reader(reader), Writer(writer)).await;
+            drop(guard);
+        })
+}
+
+/// Receiving half.
+#[derive(Debug)]
+pub struct Reader(SplitStream<WebSocket>);
+
+/// Sending half.
+#[derive(Debug)]
+pub struct Writer(SplitSink<WebSocket, Message>);
+
+impl ViewerReader for Reader {
+    async fn recv(&mut self) -> Option<Result<Incoming, SocketError>> {
+        let frame = self.0.next().await?;
+        Some(frame.map_err(SocketError::from).map(|message| match message {
+            Message::Binary(bytes) => Incoming::Binary(bytes),
+            Message::Text(_) => Incoming::Text,
+            Message::Ping(_) => Incoming::Ping,
+            Message::Pong(_) => Incoming::Pong,
+            Message::Close(_) => Incoming::Close,
+        }))
+    }
+}
+
+impl ViewerWriter for Writer {
+    async fn send(&mut self, frame: Outgoing) -> Result<(), SocketError> {
+        let message = match frame {
+            Outgoing::Binary(bytes) => Message::Binary(bytes),
+            Outgoing::Ping => Message::Ping(Bytes::new()),
+            Outgoing::Close { code, reason } => {
+                Message::Close(Some(CloseFrame { code, reason: reason.into() }))
+            }
+        };
+        Ok(self.0.send(message).await?)
+    }
+}
