@@ -1,3 +1,6 @@
 //! The supervised desktop.
 
 pub mod geometry;
+pub mod relay;
+pub mod rfb;
+pub mod viewers;

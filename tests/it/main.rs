@@ -6,5 +6,6 @@
     reason = "one binary: helpers are public to its own modules only, and serve several of them"
 )]
 
+mod relay;
 mod server;
 mod support;
