@@ -63,3 +63,5 @@ fn route_table() -> OpenApiRouter<ApiState> {
         // people
         .routes(routes!(vnc::watch_desktop))
 }
+//! x
+
