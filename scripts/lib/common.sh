@@ -1,0 +1,57 @@
+# shellcheck shell=bash
+# What the scripts share. Sourced from the root of the repository, after `set -euo pipefail`.
+
+say() { printf '%s\n' "$*" >&2; }
+
+die() {
+    say "error: $*"
+    exit 1
+}
+
+# have PROGRAM
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# Where cargo puts what it builds.
+target_dir() { printf '%s' "${CARGO_TARGET_DIR:-target}"; }
+
+# Everything that decides what a folder builds to: its files, not what was made from them.
+fingerprint() {
+    (cd "$1" && find . \( -name node_modules -o -name dist \) -prune -o -type f -print0 |
+        LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1)
+}
+
+# npm_current FOLDER: whether what was installed and built there came from the files as they are now.
+npm_current() {
+    local stamp="$1/node_modules/.deskd-stamp"
+    [[ -f $stamp && $(<"$stamp") == "$(fingerprint "$1")" ]]
+}
+
+# npm_install FOLDER: exactly what the lock file names.
+npm_install() {
+    # Chromium is Debian's: no package is to fetch a browser of its own.
+    (cd "$1" && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 PUPPETEER_SKIP_DOWNLOAD=1 \
+        npm ci --no-audit --no-fund --prefer-offline --loglevel=error) >&2
+}
+
+# npm_stamp FOLDER: written last, so that what broke off is done again.
+npm_stamp() { fingerprint "$1" >"$1/node_modules/.deskd-stamp"; }
+
+# The viewer's page, compiled into assets/viewer/dist, which the binary embeds.
+build_viewer() {
+    local folder=assets/viewer
+    if [[ -f $folder/dist/index.html ]] && npm_current "$folder"; then
+        return
+    fi
+    say "building the viewer"
+    npm_install "$folder"
+    (cd "$folder" && npm run --silent build) >&2
+    npm_stamp "$folder"
+}
+
+# The browser tests' packages.
+prepare_e2e() {
+    if ! npm_current tests/e2e; then
+        npm_install tests/e2e
+        npm_stamp tests/e2e
+    fi
+}
