@@ -1,0 +1,397 @@
+//! The rules: each takes the tree and gives findings: file, line, what to do.
+
+use crate::{
+    text::{
+        crate_references, declared_modules, module_depth, numbered, strip, top_module,
+        without_inline_tests, words,
+    },
+    tree::{File, Tree, has_extension, sources, text_of},
+};
+
+/// Code lines a source file may have, its inline test module not counted.
+const MAX_CODE_LINES: usize = 500;
+
+/// Module, and what it may name besides `shutdown` and `telemetry`. Downwards only, never sideways.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("main", &["app", "cli", "config"]),
+    ("cli", &["app", "config", "api", "desktop", "sys"]),
+    ("app", &["config", "api", "desktop", "sys"]),
+    ("config", &["api", "desktop", "sys"]),
+    ("api", &["desktop", "sys"]),
+    ("desktop", &["sys"]),
+    ("sys", &[]),
+    ("shutdown", &[]),
+    ("telemetry", &[]),
+];
+const FOR_ALL: &[&str] = &["shutdown", "telemetry"];
+
+/// Word, where it may stand, and why nowhere else.
+const HOMES: &[(&str, &[&str], &str)] = &[
+    ("axum", &["src/api/"], "HTTP stays in the translation layer"),
+    (
+        "hyper",
+        &["src/api/"],
+        "HTTP stays in the translation layer",
+    ),
+    (
+        "hyper_util",
+        &["src/api/"],
+        "HTTP stays in the translation layer",
+    ),
+    (
+        "utoipa",
+        &["src/api/"],
+        "the OpenAPI document is made where the routes are",
+    ),
+    (
+        "x11rb",
+        &["src/desktop/x11/"],
+        "one module speaks the X protocol",
+    ),
+    (
+        "memmap2",
+        &["src/desktop/x11/"],
+        "shared memory belongs to the capture connection",
+    ),
+    (
+        "xcap",
+        &["src/desktop/provider/host"],
+        "it serves the foreign desktop alone",
+    ),
+    (
+        "enigo",
+        &["src/desktop/provider/host"],
+        "it serves the foreign desktop alone",
+    ),
+    (
+        "nix",
+        &["src/sys/"],
+        "the operating system is asked through sys",
+    ),
+    (
+        "libc",
+        &["src/sys/"],
+        "the operating system is asked through sys",
+    ),
+    (
+        "rustix",
+        &["src/sys/", "src/desktop/x11/"],
+        "the operating system is asked through sys",
+    ),
+    (
+        "clap",
+        &["src/main.rs", "src/config", "src/cli/"],
+        "only they read the command line",
+    ),
+    (
+        "serde",
+        &[
+            "src/api/",
+            "src/config",
+            "src/cli/",
+            "src/desktop/session.rs",
+        ],
+        "only the outermost layer serialises: convert from a wire type in src/api/types",
+    ),
+    (
+        "unsafe",
+        &["src/sys/", "src/desktop/x11/"],
+        "the places that need it are few and reviewed",
+    ),
+];
+
+/// Folders whose content is fetched or made, never committed.
+const NOT_COMMITTED: &[&str] = &["node_modules", "dist", "vendor", "third_party", "target"];
+
+pub(crate) fn layers_point_downwards(tree: &Tree) -> Vec<String> {
+    let mut findings = Vec::new();
+    for file in sources(tree, "src/") {
+        let from = top_module(&file.path);
+        if from == "lib" {
+            continue;
+        }
+        let Some((_, allowed)) = LAYERS.iter().find(|(name, _)| *name == from) else {
+            findings.push(format!(
+                "{}:1: module `{from}` has no layer: add it to LAYERS in tests/tidy.rs",
+                file.path
+            ));
+            continue;
+        };
+        for (line, to) in crate_references(&strip(&file.text)) {
+            let known = LAYERS.iter().any(|(name, _)| *name == to);
+            let fine = to == from || FOR_ALL.contains(&to.as_str()) || allowed.contains(&&*to);
+            if known && !fine {
+                findings.push(format!(
+                    "{}:{line}: `{from}` may not name `{to}`: pass a value, a closure or a subscription \
+                     from above instead",
+                    file.path
+                ));
+            }
+        }
+    }
+    findings
+}
+
+pub(crate) fn modules_are_not_left_by_super(tree: &Tree) -> Vec<String> {
+    let mut findings = Vec::new();
+    for file in sources(tree, "src/") {
+        let depth = module_depth(&file.path);
+        for (number, line) in numbered(&strip(&file.text)) {
+            // An indented path may stand in an inline module, which is one level deeper.
+            let depth = depth + usize::from(line.starts_with(' '));
+            if line.match_indices("super::").count() >= depth
+                && line.contains(&"super::".repeat(depth))
+            {
+                findings.push(format!(
+                    "{}:{number}: `super` leaves the top-level module: write the path from `crate::`",
+                    file.path
+                ));
+            }
+        }
+    }
+    findings
+}
+
+pub(crate) fn words_stay_at_home(tree: &Tree) -> Vec<String> {
+    let mut findings = Vec::new();
+    for file in sources(tree, "src/") {
+        for (number, line) in numbered(&strip(&file.text)) {
+            for (word, homes, why) in HOMES {
+                let at_home = homes.iter().any(|home| file.path.starts_with(home));
+                if !at_home && words(line).any(|found| found == *word) {
+                    findings.push(format!(
+                        "{}:{number}: `{word}` may be named in {} only: {why}",
+                        file.path,
+                        homes.join(", ")
+                    ));
+                }
+            }
+        }
+    }
+    findings
+}
+
+pub(crate) fn files_say_what_they_are_for(tree: &Tree) -> Vec<String> {
+    sources(tree, "")
+        .filter(|file| !file.text.starts_with("//!"))
+        .map(|file| {
+            format!(
+                "{}:1: open the file with one `//!` sentence on what it is for",
+                file.path
+            )
+        })
+        .collect()
+}
+
+pub(crate) fn files_are_short(tree: &Tree) -> Vec<String> {
+    sources(tree, "")
+        .filter_map(|file| {
+            let code = strip(without_inline_tests(&file.text));
+            let lines = code.lines().filter(|line| !line.trim().is_empty()).count();
+            (lines > MAX_CODE_LINES).then(|| {
+                format!(
+                    "{}:{MAX_CODE_LINES}: {lines} code lines, {MAX_CODE_LINES} are allowed: split it by role",
+                    file.path
+                )
+            })
+        })
+        .collect()
+}
+
+pub(crate) fn architecture_names_every_module(tree: &Tree) -> Vec<String> {
+    let map = text_of(tree, "ARCHITECTURE.md");
+    declared_modules(text_of(tree, "src/lib.rs"))
+        .into_iter()
+        .filter(|module| !map.contains(&format!("`{module}`")))
+        .map(|module| format!("ARCHITECTURE.md:1: no paragraph names the module `{module}`"))
+        .collect()
+}
+
+pub(crate) fn every_file_is_a_module(tree: &Tree) -> Vec<String> {
+    let mut findings = Vec::new();
+    for file in ["src/", "tests/it/"]
+        .into_iter()
+        .flat_map(|folder| sources(tree, folder))
+    {
+        let path = file.path.trim_end_matches(".rs").trim_end_matches("/mod");
+        let (folder, name) = path.rsplit_once('/').expect("a path in a folder");
+        if ["src/lib", "src/main", "tests/it/main"].contains(&path) {
+            continue;
+        }
+        let parents = ["/mod.rs", "/lib.rs", "/main.rs", ".rs"].map(|end| format!("{folder}{end}"));
+        let mut parent = tree.iter().filter(|file| parents.contains(&file.path));
+        let declares = |file: &File| {
+            declared_modules(&file.text)
+                .iter()
+                .any(|module| module == name)
+        };
+        if !parent.any(declares) {
+            findings.push(format!(
+                "{}:1: never compiled: {folder} lacks `mod {name};`",
+                file.path
+            ));
+        }
+    }
+    findings
+}
+
+pub(crate) fn assets_have_an_origin(tree: &Tree) -> Vec<String> {
+    let list = text_of(tree, "assets/README.md");
+    let mut folders: Vec<&str> = tree
+        .iter()
+        .filter_map(|file| file.path.strip_prefix("assets/")?.split_once('/'))
+        .map(|(folder, _)| folder)
+        .collect();
+    folders.dedup();
+    folders.retain(|folder| {
+        let row = list
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{folder}/`")));
+        row.is_none_or(|row| {
+            row.split('|')
+                .filter(|cell| !cell.trim().is_empty())
+                .count()
+                < 3
+        })
+    });
+    folders
+        .into_iter()
+        .map(|folder| format!("assets/README.md:1: no row with origin and licence for `{folder}/`"))
+        .collect()
+}
+
+pub(crate) fn nothing_foreign_is_committed(tree: &Tree) -> Vec<String> {
+    tree.iter()
+        .filter(|file| {
+            file.path
+                .split('/')
+                .any(|part| NOT_COMMITTED.contains(&part))
+        })
+        .map(|file| {
+            format!(
+                "{}:1: fetched or built: remove it from git and ignore it",
+                file.path
+            )
+        })
+        .collect()
+}
+
+pub(crate) fn tests_wait_for_events(tree: &Tree) -> Vec<String> {
+    let mut findings = Vec::new();
+    for file in tree.iter().filter(|file| file.path.starts_with("tests/")) {
+        let code = match file.path.rsplit('.').next() {
+            Some("rs") => strip(&file.text),
+            Some("js" | "mjs" | "ts" | "py" | "sh") => file.text.clone(),
+            _ => continue,
+        };
+        for (number, line) in numbered(&code) {
+            let comment = ["//", "#", "*"]
+                .iter()
+                .any(|mark| line.trim_start().starts_with(mark));
+            if !comment
+                && words(line).any(|word| word == concat!("sl", "eep") || word == "waitForTimeout")
+            {
+                findings.push(format!(
+                    "{}:{number}: wait for the event itself, or pause the clock",
+                    file.path
+                ));
+            }
+        }
+    }
+    findings
+}
+
+pub(crate) fn scripts_can_be_run(tree: &Tree) -> Vec<String> {
+    let is_script = |path: &str| {
+        path == ".ci/run"
+            || path.starts_with("examples/") && has_extension(path, "sh")
+            || path.starts_with("scripts/") && !path.starts_with("scripts/lib/")
+    };
+    tree.iter()
+        .filter(|file| is_script(&file.path))
+        .filter(|file| !file.executable || !file.text.contains("set -euo pipefail"))
+        .map(|file| format!("{}:1: needs the run bit and `set -euo pipefail`", file.path))
+        .collect()
+}
+
+pub(crate) fn targets_are_listed_and_exist(tree: &Tree) -> Vec<String> {
+    let listed: Vec<&str> = text_of(tree, "Cargo.toml")
+        .lines()
+        .filter_map(|line| line.strip_prefix("path = \"")?.strip_suffix('"'))
+        .collect();
+    let exists = |path: &str| tree.iter().any(|file| file.path == path);
+    let gone = listed
+        .iter()
+        .filter(|path| !exists(path))
+        .map(|path| format!("Cargo.toml:1: the target {path} does not exist"));
+    let root = |path: &str| {
+        ["tests/", "tests/bench/"].iter().any(|folder| {
+            path.strip_prefix(folder)
+                .is_some_and(|name| has_extension(name, "rs") && !name.contains('/'))
+        })
+    };
+    let forgotten = tree
+        .iter()
+        .map(|file| file.path.as_str())
+        .filter(|path| root(path) && !listed.contains(path))
+        .filter(|path| !declared_in_sibling_target(tree, path, &listed))
+        .map(|path| format!("{path}:1: no target in Cargo.toml compiles it"));
+    gone.chain(forgotten).collect()
+}
+
+pub(crate) fn dependencies_say_what_for(tree: &Tree) -> Vec<String> {
+    let mut section = "";
+    let mut findings = Vec::new();
+    for (number, line) in numbered(text_of(tree, "Cargo.toml")) {
+        if line.starts_with('[') {
+            section = line;
+        } else if section.ends_with("dependencies]")
+            && line.contains(" = ")
+            && !line.contains(" # ")
+        {
+            findings.push(format!(
+                "Cargo.toml:{number}: say behind the dependency what it is for (` # …`)"
+            ));
+        }
+    }
+    findings
+}
+
+pub(crate) fn private_paths_are_not_named(tree: &Tree) -> Vec<String> {
+    let here = format!("{}/", env!("CARGO_MANIFEST_DIR"));
+    let home = |line: &str| {
+        ["/home/", "/Users/", "/root/"].iter().any(|root| {
+            line.match_indices(root)
+                .any(|(at, _)| !line[..at].ends_with(|c: char| c.is_alphanumeric()))
+        })
+    };
+    let mut findings = Vec::new();
+    for file in tree
+        .iter()
+        .filter(|file| !file.path.starts_with("tests/tidy"))
+    {
+        for (number, line) in numbered(&file.text) {
+            if home(line) || here.matches('/').count() > 2 && line.contains(&here) {
+                findings.push(format!(
+                    "{}:{number}: names a path of one machine: make it relative or a variable",
+                    file.path
+                ));
+            }
+        }
+    }
+    findings
+}
+
+/// Whether a listed target in the same folder declares the file as its module (`#[path]` or plain).
+fn declared_in_sibling_target(tree: &Tree, path: &str, listed: &[&str]) -> bool {
+    let (folder, name) = path.split_at(path.rfind('/').expect("a path in a folder") + 1);
+    let name = name.trim_end_matches(".rs");
+    listed
+        .iter()
+        .filter(|target| target.starts_with(folder) && !target[folder.len()..].contains('/'))
+        .any(|target| {
+            declared_modules(text_of(tree, target))
+                .iter()
+                .any(|module| module == name)
+        })
+}
