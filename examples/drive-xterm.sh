@@ -54,7 +54,7 @@ echo clicked >"$1/said"
 read -r rest # reports of further clicks, up to the first Return
 cd "$1" && exec sh
 INSIDE
-xterm -u8 -geometry 80x24+100+100 -e sh "$work/inside" "$work" &
+xterm -u8 -fa "DejaVu Sans Mono" -fs 10 -geometry 80x24+100+100 -e sh "$work/inside" "$work" &
 xterm_pid=$!
 
 said() { # SECONDS WORD: the terminal says it in time

@@ -244,15 +244,15 @@ pub(crate) fn assets_have_an_origin(tree: &Tree) -> Vec<String> {
         .collect();
     folders.dedup();
     folders.retain(|folder| {
-        let row = list
-            .lines()
-            .find(|line| line.starts_with(&format!("| `{folder}/`")));
-        row.is_none_or(|row| {
+        let start = format!("| `{folder}/");
+        let cells = |row: &str| {
             row.split('|')
                 .filter(|cell| !cell.trim().is_empty())
                 .count()
-                < 3
-        })
+        };
+        !list
+            .lines()
+            .any(|row| row.starts_with(&start) && cells(row) >= 3)
     });
     folders
         .into_iter()

@@ -182,7 +182,7 @@ fn an_asset_without_an_origin_is_found() {
         &[
             (
                 "assets/README.md",
-                "| `viewer/` | written here | Apache-2.0 |",
+                "| `viewer/src/a.ts` | ours | Apache-2.0 |",
             ),
             ("assets/viewer/a.ts", ""),
         ],
