@@ -13,9 +13,10 @@ use std::fmt::Write as _;
 
 use rules::{
     architecture_names_every_module, assets_have_an_origin, dependencies_say_what_for,
-    every_file_is_a_module, files_are_short, files_say_what_they_are_for, layers_point_downwards,
-    modules_are_not_left_by_super, nothing_foreign_is_committed, private_paths_are_not_named,
-    scripts_can_be_run, targets_are_listed_and_exist, tests_wait_for_events, words_stay_at_home,
+    every_file_is_a_module, exceptions_are_needed, files_are_short, files_say_what_they_are_for,
+    layers_point_downwards, modules_are_not_left_by_super, nothing_foreign_is_committed,
+    private_paths_are_not_named, scripts_can_be_run, targets_are_listed_and_exist,
+    tests_wait_for_events, words_stay_at_home,
 };
 use tree::{Rule, repository};
 
@@ -26,6 +27,7 @@ const RULES: &[(&str, Rule)] = &[
         modules_are_not_left_by_super,
     ),
     ("words stay at home", words_stay_at_home),
+    ("exceptions are needed", exceptions_are_needed),
     ("files say what they are for", files_say_what_they_are_for),
     ("files are short", files_are_short),
     (

@@ -3,10 +3,10 @@
 use crate::{
     rules::{
         architecture_names_every_module, assets_have_an_origin, dependencies_say_what_for,
-        every_file_is_a_module, files_are_short, files_say_what_they_are_for,
-        layers_point_downwards, modules_are_not_left_by_super, nothing_foreign_is_committed,
-        private_paths_are_not_named, scripts_can_be_run, targets_are_listed_and_exist,
-        tests_wait_for_events, words_stay_at_home,
+        every_file_is_a_module, exceptions_are_needed, files_are_short,
+        files_say_what_they_are_for, layers_point_downwards, modules_are_not_left_by_super,
+        nothing_foreign_is_committed, private_paths_are_not_named, scripts_can_be_run,
+        targets_are_listed_and_exist, tests_wait_for_events, words_stay_at_home,
     },
     text::strip,
     tree::{File, Rule},
@@ -111,6 +111,23 @@ fn a_word_away_from_home_is_found() {
             "src/desktop/input.rs:4: `serde`",
             "src/api/vnc.rs:1: `nix`",
         ],
+    );
+}
+
+#[test]
+fn an_exception_that_nobody_needs_is_found() {
+    let named = "#[derive(clap::ValueEnum)]";
+    check(
+        exceptions_are_needed,
+        &[("src/telemetry.rs", named)],
+        &[("src/telemetry.rs", "#[derive(Debug)] // no clap")],
+        &["src/telemetry.rs:1:"],
+    );
+    check(
+        words_stay_at_home,
+        &[("src/telemetry.rs", named)],
+        &[("src/shutdown.rs", named)],
+        &["src/shutdown.rs:1:"],
     );
 }
 
