@@ -154,6 +154,7 @@ async fn view(server: &XServer, view_only: bool, timings: Timings) -> Viewer {
                 pointer.fetch_add(1, Ordering::Relaxed);
             }
         }),
+        on_abandoned: Box::new(|| {}),
     };
     let socket = connect(&RfbAddress::Unix(server.rfb()))
         .await

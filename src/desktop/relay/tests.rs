@@ -37,6 +37,7 @@ struct Bench {
     stop: CancellationToken,
     ended: CancellationToken,
     activities: Arc<AtomicUsize>,
+    abandoned: Arc<AtomicUsize>,
     traffic: Arc<Traffic>,
 }
 
@@ -53,9 +54,11 @@ fn bench(view_only: bool) -> (Bench, impl Future<Output = Closed>) {
         stop: CancellationToken::new(),
         ended: CancellationToken::new(),
         activities: Arc::default(),
+        abandoned: Arc::default(),
         traffic: Arc::default(),
     };
     let activities = Arc::clone(&bench.activities);
+    let abandoned = Arc::clone(&bench.abandoned);
     let options = RelayOptions {
         view_only,
         timings: Timings::default(),
@@ -65,6 +68,9 @@ fn bench(view_only: bool) -> (Bench, impl Future<Output = Closed>) {
         metrics: Arc::new(Metrics::new()),
         on_activity: Box::new(move |_| {
             activities.fetch_add(1, Ordering::Relaxed);
+        }),
+        on_abandoned: Box::new(move || {
+            abandoned.fetch_add(1, Ordering::Relaxed);
         }),
     };
     let (reader, writer) = (FakeReader(said), FakeWriter(told));
@@ -150,6 +156,7 @@ async fn a_viewer_that_leaves_has_its_keys_released() {
     let (closed, ()) = tokio::join!(relay, script);
     assert!(matches!(closed, Closed::ViewerLeft));
     assert_eq!(bench.activities.load(Ordering::Relaxed), 1);
+    assert_eq!(bench.abandoned.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -170,6 +177,7 @@ async fn half_a_forwarded_message_is_not_followed_by_another() {
     };
     let (closed, ()) = tokio::join!(relay, script);
     assert!(matches!(closed, Closed::ViewerLost(_)));
+    assert_eq!(bench.abandoned.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test(start_paused = true)]

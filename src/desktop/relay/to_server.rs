@@ -142,13 +142,19 @@ impl ToServer<'_> {
         }
     }
 
-    /// Releases what the viewer holds and says goodbye. TigerVNC releases the keys of a client that leaves by
-    /// itself, not its buttons; a release of what is up already does nothing. After half a message there
-    /// is no way to say it: then the server's own release has to do.
+    /// Releases what the viewer holds and says goodbye. Xvnc releases the keys of a client that leaves by
+    /// itself, not its buttons; a release of what is up already does nothing.
     async fn farewell(&self, progress: &Progress, server: &mut (impl AsyncWrite + Unpin + Send)) {
-        let mut release = Vec::new();
-        if !progress.torn && progress.messages.at_boundary() {
-            release = progress.messages.held().release_messages();
+        let mut release = progress.messages.held().release_messages();
+        if progress.torn || !progress.messages.at_boundary() {
+            let gone = matches!(
+                self.ending.cause(),
+                Closed::ServerGone | Closed::DesktopEnded
+            );
+            if !release.is_empty() && !gone {
+                (self.options.on_abandoned)();
+            }
+            release.clear();
         }
         let last = async {
             server.write_all(&release).await?;

@@ -304,7 +304,7 @@ impl Handshake {
 }
 
 /// The protocol a server's greeting stands for. Versions between and above are read as the client programs
-/// read them: UltraVNC's 3.4 and 3.6 are 3.3; Apple's 3.889 and the 4.x and 5.x of others are 3.8.
+/// read them: `UltraVNC`'s 3.4 and 3.6 are 3.3; Apple's 3.889 and the 4.x and 5.x of others are 3.8.
 fn offered_version(text: &[u8]) -> Result<Version, CodecError> {
     let number = |range: std::ops::Range<usize>| {
         let digits = text.get(range)?;

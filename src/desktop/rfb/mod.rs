@@ -6,7 +6,7 @@
 //! ```
 //!
 //! [`Handshake`] reads both halves of RFC 6143 §7.1 to §7.3 and changes nothing. [`ClientReader`] then reads
-//! the client's messages (§7.5, and the extensions of the community's `rfbproto` that noVNC and TigerVNC
+//! the client's messages (§7.5, and the extensions of the community's `rfbproto` that noVNC and `TigerVNC`
 //! send) in any fragmentation. What it does not know is an error, never a guess: a message of unknown
 //! length would make everything after it be read wrongly, also by the view-only filter.
 
