@@ -26,6 +26,7 @@ export class Session {
   readonly #target: HTMLElement;
   readonly #socket: WebSocket;
   readonly #events: SessionEvents;
+  readonly #viewOnly: boolean;
   readonly #handshake: number;
   #over = false;
   #opened = false;
@@ -34,6 +35,7 @@ export class Session {
   constructor(target: HTMLElement, viewOnly: boolean, quality: Quality, events: SessionEvents) {
     this.#target = target;
     this.#events = events;
+    this.#viewOnly = viewOnly;
     const url = new URL(PATH, location.href);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     if (viewOnly) {
@@ -43,7 +45,7 @@ export class Session {
     this.#socket.addEventListener("open", () => (this.#opened = true));
     this.#socket.addEventListener("close", (event) => this.#end(event.code, event.reason));
     this.rfb = new RFB(target, this.#socket, { shared: true });
-    this.rfb.viewOnly = viewOnly;
+    this.rfb.viewOnly = true;
     this.rfb.scaleViewport = true;
     this.rfb.showDotCursor = true;
     this.rfb.background = "transparent";
@@ -70,9 +72,9 @@ export class Session {
     this.rfb.addEventListener("connect", () => {
       clearTimeout(this.#handshake);
       this.#prepareCanvas();
-      if (!this.#over) {
-        this.#events.connected();
-      }
+      // The desktop's first message says how it takes keys. A key pressed before it and released after it
+      // would be told in two ways, and stay held there: nobody may type until it has been read.
+      this.#socket.addEventListener("message", () => this.#ready(), { once: true });
     });
     this.rfb.addEventListener("securityfailure", (event) => {
       this.#failure = event.detail.reason ?? "the desktop refused the viewer";
@@ -84,6 +86,13 @@ export class Session {
     });
     this.rfb.addEventListener("clipboard", (event) => this.#events.clipboard(event.detail.text));
     this.rfb.addEventListener("desktopname", (event) => this.#events.named(event.detail.name));
+  }
+
+  #ready(): void {
+    if (!this.#over) {
+      this.rfb.viewOnly = this.#viewOnly;
+      this.#events.connected();
+    }
   }
 
   /** noVNC leaves its canvas out of the Tab order and without a name; and keys held when it loses focus stay held. */

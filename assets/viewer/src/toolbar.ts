@@ -25,7 +25,6 @@ export class Toolbar {
     });
     element("version", HTMLElement).textContent = NOVNC_VERSION;
     document.addEventListener("keydown", (event) => this.#shortcut(event), { capture: true });
-    this.#screen.addEventListener("pointerdown", () => this.closePanels(), { capture: true });
   }
 
   /** Puts the keyboard into the desktop, unless the person is busy in the bar. */
