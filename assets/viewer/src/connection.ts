@@ -139,7 +139,11 @@ export class Connection {
       return this.#enter({ name: "locked" });
     }
     const cause = access.kind === "open" ? access.lastError : null;
-    this.#wait(cause === null ? ending(code, reason) : { sentence: "The desktop did not start.", detail: cause });
+    this.#wait(
+      cause === null
+        ? { sentence: "The server did not accept the connection.", detail: ending(code, reason).detail }
+        : { sentence: "The desktop did not start.", detail: cause },
+    );
   }
 
   #wait(why: Ending): void {

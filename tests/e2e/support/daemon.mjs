@@ -12,15 +12,15 @@ const BUILT = fileURLToPath(new URL("../../../target/debug/deskd", import.meta.u
 const READY = /^deskd listening on (http:\S+)/;
 
 export class Daemon {
-  /** Starts the program named by DESKD_BIN, or the debug build, and waits for its ready line. */
+  /** Starts the program named by E2E_DAEMON, or the debug build, and waits for its ready line. */
   static async start() {
     const daemon = new Daemon();
     daemon.directory = await mkdtemp(join(tmpdir(), "deskd-e2e-"));
     const state = join(daemon.directory, "state");
     const runtime = join(daemon.directory, "run");
-    const program = process.env.DESKD_BIN ?? BUILT;
+    const program = process.env.E2E_DAEMON ?? BUILT;
     const options = ["serve", "--listen", "127.0.0.1:0", "--state-dir", state, "--runtime-dir", runtime];
-    daemon.child = spawn(program, options, { stdio: ["ignore", "pipe", "pipe"] });
+    daemon.child = spawn(program, options, { env: plainEnvironment(), stdio: ["ignore", "pipe", "pipe"] });
     daemon.log = "";
     daemon.child.stderr.on("data", (text) => (daemon.log = (daemon.log + text).slice(-20_000)));
     daemon.ended = new Promise((resolve) => {
@@ -59,6 +59,11 @@ export class Daemon {
     await rm(this.directory, { recursive: true, force: true });
     assert.deepEqual(ending, { code: 0, signal: null }, this.log);
   }
+}
+
+/** Without the settings of a daemon that the person at this machine may have. */
+function plainEnvironment() {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("DESKD_")));
 }
 
 async function readyAddress(child) {
