@@ -13,10 +13,10 @@ use std::fmt::Write as _;
 
 use rules::{
     architecture_names_every_module, assets_have_an_origin, dependencies_say_what_for,
-    every_file_is_a_module, exceptions_are_needed, files_are_short, files_say_what_they_are_for,
-    layers_point_downwards, modules_are_not_left_by_super, nothing_foreign_is_committed,
-    private_paths_are_not_named, scripts_can_be_run, targets_are_listed_and_exist,
-    tests_wait_for_events, words_stay_at_home,
+    documents_keep_up, every_file_is_a_module, exceptions_are_needed, files_are_short,
+    files_say_what_they_are_for, layers_point_downwards, links_lead_somewhere,
+    modules_are_not_left_by_super, nothing_foreign_is_committed, private_paths_are_not_named,
+    scripts_can_be_run, targets_are_listed_and_exist, tests_wait_for_events, words_stay_at_home,
 };
 use tree::{Rule, repository};
 
@@ -34,6 +34,8 @@ const RULES: &[(&str, Rule)] = &[
         "ARCHITECTURE.md names every module",
         architecture_names_every_module,
     ),
+    ("documents keep up", documents_keep_up),
+    ("links lead somewhere", links_lead_somewhere),
     ("every file is a module", every_file_is_a_module),
     ("assets have an origin", assets_have_an_origin),
     ("nothing foreign is committed", nothing_foreign_is_committed),

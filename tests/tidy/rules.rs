@@ -244,6 +244,58 @@ pub(crate) fn architecture_names_every_module(tree: &Tree) -> Vec<String> {
         .collect()
 }
 
+pub(crate) fn documents_keep_up(tree: &Tree) -> Vec<String> {
+    let mut findings = Vec::new();
+    let mut look = |file: &File, before: &str, convert: fn(&str) -> String, document: &str| {
+        for (number, line) in numbered(&file.text) {
+            for (at, _) in line.match_indices(before) {
+                let rest = &line[at + before.len()..];
+                let word = convert(rest.split('"').next().unwrap_or(rest));
+                if !text_of(tree, document).contains(&word) {
+                    findings.push(format!(
+                        "{}:{number}: {document} does not name `{word}`",
+                        file.path
+                    ));
+                }
+            }
+        }
+    };
+    for file in sources(tree, "src/api/") {
+        look(
+            file,
+            "path = \"/",
+            |path| format!("/{path}"),
+            "docs/desktop.md",
+        );
+    }
+    for file in sources(tree, "src/config") {
+        let flag = |name: &str| format!("`--{}", name.to_lowercase().replace('_', "-"));
+        look(file, "env = \"DESKD_", flag, "docs/configuration.md");
+    }
+    findings
+}
+
+pub(crate) fn links_lead_somewhere(tree: &Tree) -> Vec<String> {
+    let mut findings = Vec::new();
+    for file in tree.iter().filter(|file| has_extension(&file.path, "md")) {
+        let folder = file.path.rfind('/').map_or("", |at| &file.path[..=at]);
+        for (number, line) in numbered(&file.text) {
+            for (at, _) in line.match_indices("](") {
+                let target = line[at + 2..].split([')', '#']).next().unwrap_or_default();
+                let path = format!("{folder}{target}");
+                let outside = target.is_empty() || target.contains("://");
+                if !outside && !tree.iter().any(|file| file.path == path) {
+                    findings.push(format!(
+                        "{}:{number}: the link to {target} leads nowhere",
+                        file.path
+                    ));
+                }
+            }
+        }
+    }
+    findings
+}
+
 pub(crate) fn every_file_is_a_module(tree: &Tree) -> Vec<String> {
     let mut findings = Vec::new();
     for file in ["src/", "tests/it/"]

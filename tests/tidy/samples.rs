@@ -3,10 +3,11 @@
 use crate::{
     rules::{
         architecture_names_every_module, assets_have_an_origin, dependencies_say_what_for,
-        every_file_is_a_module, exceptions_are_needed, files_are_short,
-        files_say_what_they_are_for, layers_point_downwards, modules_are_not_left_by_super,
-        nothing_foreign_is_committed, private_paths_are_not_named, scripts_can_be_run,
-        targets_are_listed_and_exist, tests_wait_for_events, words_stay_at_home,
+        documents_keep_up, every_file_is_a_module, exceptions_are_needed, files_are_short,
+        files_say_what_they_are_for, layers_point_downwards, links_lead_somewhere,
+        modules_are_not_left_by_super, nothing_foreign_is_committed, private_paths_are_not_named,
+        scripts_can_be_run, targets_are_listed_and_exist, tests_wait_for_events,
+        words_stay_at_home,
     },
     text::strip,
     tree::{File, Rule},
@@ -168,6 +169,43 @@ fn a_module_without_a_paragraph_is_found() {
             ("ARCHITECTURE.md", "- `app`"),
         ],
         &["ARCHITECTURE.md:1: no paragraph names the module `sys`"],
+    );
+}
+
+#[test]
+fn a_route_or_setting_without_a_word_in_the_documents_is_found() {
+    let route = (
+        "src/api/desktop.rs",
+        "#[utoipa::path(get, path = \"/api/v0/desktop\")]",
+    );
+    let setting = ("src/config.rs", "#[arg(long, env = \"DESKD_STATE_DIR\")]");
+    check(
+        documents_keep_up,
+        &[
+            route,
+            setting,
+            ("docs/desktop.md", "`GET /api/v0/desktop`"),
+            ("docs/configuration.md", "| `--state-dir DIR` |"),
+        ],
+        &[route, setting],
+        &["src/api/desktop.rs:1:", "src/config.rs:1:"],
+    );
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_found() {
+    check(
+        links_lead_somewhere,
+        &[
+            (
+                "README.md",
+                "[a](docs/a.md#part), [b](https://example.org), [c](#here)",
+            ),
+            ("docs/a.md", "[b](b.md)"),
+            ("docs/b.md", ""),
+        ],
+        &[("README.md", "\n[gone](docs/gone.md)")],
+        &["README.md:2:"],
     );
 }
 
