@@ -151,8 +151,8 @@ fn a_file_without_a_purpose_or_without_end_is_found() {
     check(
         files_are_short,
         &[("src/a.rs", &tests), ("src/b.rs", &comments)],
-        &[("src/a.rs", &long)],
-        &["src/a.rs:500: 501"],
+        &[("src/a.rs", &long), ("src/a/tests.rs", &long.repeat(2))],
+        &["src/a.rs:500: 501", "src/a/tests.rs:700: 1002"],
     );
 }
 
