@@ -6,6 +6,7 @@
     reason = "one binary: helpers are public to its own modules only, and serve several of them"
 )]
 
+mod capture;
 mod relay;
 mod server;
 mod support;

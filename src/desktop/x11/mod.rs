@@ -1,5 +1,11 @@
 //! The only code that speaks the X protocol: connections, pictures, input.
 
 pub mod connection;
+mod cursor;
+mod damage;
+mod image;
+mod randr;
+pub mod source;
 
 pub use connection::{Address, ConnectError, connect};
+pub use source::X11Source;
