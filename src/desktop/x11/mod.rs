@@ -9,3 +9,5 @@ pub mod source;
 
 pub use connection::{Address, ConnectError, connect};
 pub use source::X11Source;
+
+pub use connection::{Address, ConnectError, connect};
