@@ -1,7 +1,11 @@
 //! The operating system: threads, children, procfs, descriptors. Knows nothing of the modules above.
 
+pub mod child;
+pub mod descriptor;
 pub mod limits;
 pub mod lock;
+pub mod logfile;
 pub mod notify;
 pub mod private;
+pub mod procfs;
 pub mod thread;

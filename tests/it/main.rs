@@ -9,4 +9,5 @@
 mod capture;
 mod relay;
 mod server;
+mod supervision;
 mod support;

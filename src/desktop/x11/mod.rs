@@ -4,7 +4,9 @@ pub mod connection;
 mod cursor;
 mod damage;
 mod image;
+pub mod link;
 mod randr;
+pub mod root;
 pub mod source;
 
 pub use connection::{Address, ConnectError, connect};

@@ -1,5 +1,6 @@
 //! What every test uses: a real X server, a real daemon, programs that record what reached them.
 
 pub mod daemon;
+pub mod portabledesktop;
 pub mod rfb_client;
 pub mod xserver;

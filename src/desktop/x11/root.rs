@@ -1,0 +1,198 @@
+//! The root window: its background and pointer, and whether a window manager is there (EWMH,
+//! `_NET_SUPPORTING_WM_CHECK`).
+
+use std::{
+    os::fd::AsFd,
+    time::{Duration, Instant},
+};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use x11rb::{
+    connection::Connection,
+    errors::{ConnectionError, ReplyError, ReplyOrIdError},
+    protocol::{
+        Event,
+        xproto::{Atom, AtomEnum, ChangeWindowAttributesAux, ConnectionExt, EventMask, Window},
+    },
+    rust_connection::RustConnection,
+};
+
+use super::{Address, ConnectError, connect};
+
+/// Glyph of the usual arrow in the font `cursor` (X11/cursorfont.h, `XC_left_ptr`); its mask is the next one.
+const LEFT_POINTER: u16 = 68;
+/// Red, green and blue of the background: a quiet slate that neither white nor black windows melt into.
+const BACKGROUND: [u16; 3] = [0x3b00, 0x4200, 0x5200];
+
+/// A connection that looks after the root window. Blocks; dropping it changes nothing on the screen.
+#[derive(Debug)]
+pub struct Root {
+    connection: RustConnection,
+    root: Window,
+    check: Atom,
+}
+
+/// The X server said no, or is gone.
+#[derive(Debug, thiserror::Error)]
+pub enum RootError {
+    /// No connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// A request failed.
+    #[error("a request for the root window failed")]
+    Request(#[source] ReplyError),
+    /// The wait for events failed.
+    #[error("the wait for the X server failed")]
+    Wait(#[source] std::io::Error),
+}
+
+impl From<ConnectionError> for RootError {
+    fn from(error: ConnectionError) -> Self {
+        Self::Request(error.into())
+    }
+}
+
+impl From<ReplyError> for RootError {
+    fn from(error: ReplyError) -> Self {
+        Self::Request(error)
+    }
+}
+
+impl Root {
+    /// Connects.
+    pub fn open(address: &Address) -> Result<Self, RootError> {
+        let (connection, screen) = connect(address)?;
+        let root = connection.setup().roots[screen].root;
+        let check = connection
+            .intern_atom(false, b"_NET_SUPPORTING_WM_CHECK")?
+            .reply()?
+            .atom;
+        Ok(Self {
+            connection,
+            root,
+            check,
+        })
+    }
+
+    /// Gives the root window a background and the usual arrow, which a bare X server has not.
+    pub fn paint(&self) -> Result<(), RootError> {
+        let connection = &self.connection;
+        let colormap = connection
+            .setup()
+            .roots
+            .iter()
+            .find(|screen| screen.root == self.root);
+        let colormap = colormap.map_or(x11rb::NONE, |screen| screen.default_colormap);
+        let [red, green, blue] = BACKGROUND;
+        let pixel = connection
+            .alloc_color(colormap, red, green, blue)?
+            .reply()?
+            .pixel;
+        let font = self.new_id()?;
+        connection.open_font(font, b"cursor")?;
+        let cursor = self.new_id()?;
+        connection.create_glyph_cursor(
+            cursor,
+            font,
+            font,
+            LEFT_POINTER,
+            LEFT_POINTER + 1,
+            0,
+            0,
+            0,
+            0xffff,
+            0xffff,
+            0xffff,
+        )?;
+        let attributes = ChangeWindowAttributesAux::new().background_pixel(pixel);
+        connection
+            .change_window_attributes(self.root, &attributes)?
+            .check()?;
+        // A server without its fonts has no such cursor; it then keeps its own.
+        let attributes = ChangeWindowAttributesAux::new().cursor(cursor);
+        let _ = connection
+            .change_window_attributes(self.root, &attributes)?
+            .check();
+        connection
+            .clear_area(false, self.root, 0, 0, 0, 0)?
+            .check()?;
+        Ok(())
+    }
+
+    /// Waits until a window manager owns the root window, and at most so long; whether it does.
+    pub fn wait_for_window_manager(&self, limit: Duration) -> Result<bool, RootError> {
+        let deadline = Instant::now() + limit;
+        self.listen(self.root)?;
+        loop {
+            if self.has_window_manager()? {
+                return Ok(true);
+            }
+            if !self.wait_for_change(deadline)? {
+                return Ok(false);
+            }
+        }
+    }
+
+    fn new_id(&self) -> Result<u32, RootError> {
+        self.connection.generate_id().map_err(|error| match error {
+            ReplyOrIdError::ConnectionError(error) => error.into(),
+            ReplyOrIdError::X11Error(error) => ReplyError::X11Error(error).into(),
+            ReplyOrIdError::IdsExhausted => ConnectionError::UnknownError.into(),
+        })
+    }
+
+    fn listen(&self, window: Window) -> Result<(), RootError> {
+        let mask = ChangeWindowAttributesAux::new().event_mask(EventMask::PROPERTY_CHANGE);
+        // The window may be gone by now: then nothing is heard of it.
+        let _ = self
+            .connection
+            .change_window_attributes(window, &mask)?
+            .check();
+        Ok(())
+    }
+
+    /// The root names a window, and that window names itself: the second part tells a living one from a leftover.
+    fn has_window_manager(&self) -> Result<bool, RootError> {
+        let Some(window) = self.named_by(self.root)? else {
+            return Ok(false);
+        };
+        self.listen(window)?;
+        Ok(self.named_by(window)? == Some(window))
+    }
+
+    fn named_by(&self, window: Window) -> Result<Option<Window>, RootError> {
+        let reply = self
+            .connection
+            .get_property(false, window, self.check, AtomEnum::WINDOW, 0, 1)?
+            .reply();
+        match reply {
+            Ok(reply) => Ok(reply.value32().and_then(|mut values| values.next())),
+            Err(ReplyError::X11Error(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Waits for a change of a property; `false` at the deadline.
+    fn wait_for_change(&self, deadline: Instant) -> Result<bool, RootError> {
+        loop {
+            while let Some(event) = self.connection.poll_for_event()? {
+                if matches!(event, Event::PropertyNotify(_)) {
+                    return Ok(true);
+                }
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            let left = Timespec::try_from(left).unwrap_or(Timespec {
+                tv_sec: 1,
+                tv_nsec: 0,
+            });
+            let stream = self.connection.stream().as_fd();
+            match poll(&mut [PollFd::new(&stream, PollFlags::IN)], Some(&left)) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(RootError::Wait(error.into())),
+            }
+        }
+    }
+}

@@ -1,0 +1,449 @@
+//! Children: the only place that starts a process, and the handle that waits for it and ends it.
+//!
+//! A [`Process`] is a pid with a pidfd and a start time, so that it never means another process that got the same
+//! number later. It stands for a child of ours as well as for one that an earlier daemon started (adopted): both are
+//! waited for by the pidfd; the first is reaped, by its own pid and never by "any child".
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs::File,
+    io,
+    os::{
+        fd::{AsRawFd, OwnedFd, RawFd},
+        unix::process::CommandExt,
+    },
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::OnceLock,
+    time::Duration,
+};
+
+use nix::libc;
+use rustix::{
+    io::Errno,
+    process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal, waitpid},
+};
+use tokio::io::unix::AsyncFd;
+
+use super::{descriptor::readable, procfs};
+
+/// What to start: program, arguments, the whole environment, files. Nothing is inherited but what is named here.
+#[derive(Debug)]
+pub struct Spec {
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+    directory: Option<PathBuf>,
+    output: Option<File>,
+    errors: Option<File>,
+    passed: Vec<OwnedFd>,
+}
+
+/// The process did not come to be.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to start {}", program.display())]
+pub struct StartError {
+    /// What was to be started.
+    pub program: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+impl Spec {
+    /// A program without arguments, with an empty environment, and nothing at its standard files.
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        Self {
+            program: program.into(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            directory: None,
+            output: None,
+            errors: None,
+            passed: Vec::new(),
+        }
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn arguments<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(mut self, more: I) -> Self {
+        self.arguments
+            .extend(more.into_iter().map(|one| one.as_ref().to_owned()));
+        self
+    }
+
+    /// Adds to the environment; the last one of a name counts.
+    #[must_use]
+    pub fn environment<'a>(
+        mut self,
+        more: impl IntoIterator<Item = &'a (OsString, OsString)>,
+    ) -> Self {
+        self.environment.extend(more.into_iter().cloned());
+        self
+    }
+
+    /// Working directory; ours when not set.
+    #[must_use]
+    pub fn directory(mut self, directory: &Path) -> Self {
+        self.directory = Some(directory.to_owned());
+        self
+    }
+
+    /// Standard output. Files and not pipes, for what has to outlive the daemon.
+    #[must_use]
+    pub fn output(mut self, file: File) -> Self {
+        self.output = Some(file);
+        self
+    }
+
+    /// Standard error.
+    #[must_use]
+    pub fn errors(mut self, file: File) -> Self {
+        self.errors = Some(file);
+        self
+    }
+
+    /// A descriptor that the child keeps under the number it has here, which must be over 2. Ours is closed by
+    /// [`Spec::start`].
+    #[must_use]
+    pub fn pass(mut self, descriptor: OwnedFd) -> Self {
+        self.passed.push(descriptor);
+        self
+    }
+
+    /// Starts it as leader of a session and a process group of its own, with an empty signal mask and default
+    /// signals, and with no descriptors but its standard files and what was passed. It outlives us.
+    ///
+    /// Must be called on a tokio runtime. Returns when the program runs (after exec), or cannot.
+    pub fn start(self) -> Result<Process, StartError> {
+        let program = self.program.clone();
+        self.spawn()
+            .and_then(|pid| Process::of(pid, pidfd_open(pid, PidfdFlags::empty())?))
+            .map_err(|source| StartError { program, source })
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    #[expect(unsafe_code, reason = "work between fork and exec")]
+    fn spawn(self) -> io::Result<Pid> {
+        let file = |file: Option<File>| file.map_or_else(Stdio::null, Stdio::from);
+        let keep: Vec<RawFd> = self.passed.iter().map(AsRawFd::as_raw_fd).collect();
+        let mut command = std::process::Command::new(&self.program);
+        command
+            .args(&self.arguments)
+            .env_clear()
+            .envs(self.environment)
+            .stdin(Stdio::null())
+            .stdout(file(self.output))
+            .stderr(file(self.errors));
+        if let Some(directory) = &self.directory {
+            command.current_dir(directory);
+        }
+        // SAFETY: `prepare` makes system calls only: no allocation, no lock, no log. The standard library has emptied
+        // the signal mask before.
+        unsafe {
+            command.pre_exec(move || prepare(&keep));
+        }
+        let child = command.spawn()?;
+        let pid = i32::try_from(child.id()).expect("a pid fits");
+        Ok(Pid::from_raw(pid).expect("a child has a pid"))
+    }
+}
+
+/// Runs between fork and exec.
+#[expect(unsafe_code, reason = "system calls after fork")]
+fn prepare(keep: &[RawFd]) -> io::Result<()> {
+    // SAFETY: plain system calls on numbers; the descriptors in `keep` are open, because the `Spec` holds them until
+    // `Command::spawn` has returned.
+    unsafe {
+        if libc::setsid() < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+        // Our own descriptors are close-on-exec; this is for what we were started with. Kernels before 5.11 lack it.
+        libc::close_range(
+            3,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_CLOEXEC as libc::c_int,
+        );
+        for descriptor in keep {
+            if libc::fcntl(*descriptor, libc::F_SETFD, 0) < 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// By itself, with this exit code.
+    Exited(i32),
+    /// By a signal that we did not send.
+    Signalled(i32),
+    /// By our asking (TERM), within the grace.
+    Stopped,
+    /// By our KILL, because it did not end within the grace.
+    Killed,
+    /// Adopted, and therefore gone without a code: only its parent gets that.
+    Gone,
+}
+
+impl std::fmt::Display for Ending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exited(code) => write!(f, "exited with code {code}"),
+            Self::Signalled(signal) => match nix::sys::signal::Signal::try_from(*signal) {
+                Ok(name) => write!(f, "was ended by {name}"),
+                Err(_) => write!(f, "was ended by signal {signal}"),
+            },
+            Self::Stopped => f.write_str("was stopped"),
+            Self::Killed => f.write_str("was killed after its grace"),
+            Self::Gone => f.write_str("ended"),
+        }
+    }
+}
+
+/// A running process, or what it left. Dropping the handle leaves the process alone.
+#[derive(Debug)]
+pub struct Process {
+    pid: Pid,
+    started: u64,
+    descriptor: AsyncFd<OwnedFd>,
+    ending: OnceLock<Ending>,
+}
+
+impl Process {
+    /// Takes over a process by its number. With `started`, only if it is the one that was started then; without, the
+    /// one that has the number now. `None` when it has ended.
+    pub fn adopt(pid: i32, started: Option<u64>) -> Option<Self> {
+        let pid = Pid::from_raw(pid)?;
+        let descriptor = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+        let process = Self::of(pid, descriptor).ok()?;
+        // Asked after the pidfd was opened, so that both speak of the same process.
+        let stat = procfs::stat(pid.as_raw_pid())?;
+        (!stat.zombie && started.is_none_or(|wanted| wanted == process.started)).then_some(process)
+    }
+
+    fn of(pid: Pid, descriptor: OwnedFd) -> io::Result<Self> {
+        // A child that has ended already is a zombie with a start time: it is ours to reap.
+        let started = procfs::stat(pid.as_raw_pid()).map_or(0, |stat| stat.started);
+        Ok(Self {
+            pid,
+            started,
+            descriptor: readable(descriptor)?,
+            ending: OnceLock::new(),
+        })
+    }
+
+    /// Its number.
+    pub fn pid(&self) -> i32 {
+        self.pid.as_raw_pid()
+    }
+
+    /// Ticks from boot to its start.
+    pub fn started(&self) -> u64 {
+        self.started
+    }
+
+    /// Whether it still runs.
+    pub fn is_alive(&self) -> bool {
+        self.ending.get().is_none()
+            && procfs::stat(self.pid())
+                .is_some_and(|stat| !stat.zombie && stat.started == self.started)
+    }
+
+    /// Waits until it has ended, and reaps it when it is a child of ours. May be dropped and called again, also by
+    /// several at once: all get the same answer.
+    pub async fn wait(&self) -> Ending {
+        self.ended().await;
+        self.reap()
+    }
+
+    /// Waits until it has ended, and leaves the reaping to whoever started it: until then its number, and that of its
+    /// group, are taken. May be dropped and called again.
+    pub async fn ended(&self) {
+        if self.ending.get().is_none() {
+            let _guard = self
+                .descriptor
+                .readable()
+                .await
+                .expect("the runtime lives as long as its tasks");
+        }
+    }
+
+    fn reap(&self) -> Ending {
+        *self.ending.get_or_init(|| {
+            loop {
+                match waitpid(Some(self.pid), WaitOptions::NOHANG) {
+                    Ok(Some((_, status))) => {
+                        break match (status.exit_status(), status.terminating_signal()) {
+                            (Some(code), _) => Ending::Exited(code),
+                            (None, Some(signal)) => Ending::Signalled(signal),
+                            (None, None) => Ending::Gone,
+                        };
+                    }
+                    Err(Errno::INTR) => {}
+                    Ok(None) | Err(_) => break Ending::Gone,
+                }
+            }
+        })
+    }
+
+    /// Sends a signal to this process alone. An ended one is no error.
+    pub fn signal(&self, signal: Signal) {
+        if self.ending.get().is_none() {
+            let _ = pidfd_send_signal(self.descriptor.get_ref(), signal);
+        }
+    }
+
+    /// Signals the whole group that it leads; only while its number is certainly its own.
+    fn signal_group(&self, signal: Signal) {
+        if self.ending.get().is_some() {
+            return;
+        }
+        if rustix::process::getpgid(Some(self.pid)).is_ok_and(|group| group == self.pid) {
+            let _ = rustix::process::kill_process_group(self.pid, signal);
+        } else {
+            self.signal(signal);
+        }
+    }
+
+    /// Ends it with its group: TERM, up to `grace`, then KILL for the group, and reaps it. When `hurry` resolves the
+    /// rest of the grace is skipped. Dropping the future leaves the process with its TERM.
+    pub async fn stop(&self, grace: Duration, hurry: impl Future<Output = ()>) -> Ending {
+        if let Some(ending) = self.ending.get() {
+            return *ending;
+        }
+        let ended_before = !self.is_alive();
+        self.signal_group(Signal::TERM);
+        let in_time = tokio::select! {
+            biased;
+            () = self.ended() => true,
+            () = hurry => false,
+            () = tokio::time::sleep(grace) => false,
+        };
+        // The leader, if it has ended, is not reaped yet, so the group's number is still its own.
+        self.signal_group(Signal::KILL);
+        self.ended().await;
+        match self.reap() {
+            ending if ended_before => ending,
+            Ending::Exited(_)
+            | Ending::Signalled(_)
+            | Ending::Gone
+            | Ending::Stopped
+            | Ending::Killed => {
+                if in_time {
+                    Ending::Stopped
+                } else {
+                    Ending::Killed
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    fn shell(script: &str) -> Spec {
+        Spec::new("/bin/sh").arguments(["-c", script])
+    }
+
+    async fn ending(process: &Process) -> Ending {
+        tokio::time::timeout(PATIENCE, process.wait())
+            .await
+            .expect("the process ends in time")
+    }
+
+    #[tokio::test]
+    async fn every_ending_has_a_name() {
+        let exited = shell("exit 3").start().expect("sh");
+        assert_eq!(ending(&exited).await, Ending::Exited(3));
+        assert_eq!(exited.wait().await, Ending::Exited(3), "asked again");
+        let killed = shell("kill -9 $$").start().expect("sh");
+        assert_eq!(ending(&killed).await, Ending::Signalled(9));
+        let missing = Spec::new("/nowhere/program")
+            .start()
+            .expect_err("no such file");
+        assert_eq!(missing.source.kind(), io::ErrorKind::NotFound);
+        assert!(missing.to_string().contains("/nowhere/program"));
+    }
+
+    #[tokio::test]
+    async fn stop_asks_first_and_kills_after_the_grace() {
+        let polite = Spec::new("/bin/sleep")
+            .arguments(["1000"])
+            .start()
+            .expect("sleep");
+        let how = polite.stop(PATIENCE, std::future::pending()).await;
+        assert_eq!(how, Ending::Stopped);
+        let (mut reader, writer) = io::pipe().expect("a pipe");
+        let number = writer.as_raw_fd();
+        let deaf = shell(&format!(
+            "trap '' TERM; echo x >&{number}; while :; do read x; done < /dev/zero"
+        ))
+        .pass(writer.into())
+        .start()
+        .expect("sh");
+        reader.read_exact(&mut [0; 2]).expect("the trap is set");
+        let how = deaf
+            .stop(Duration::from_millis(1), std::future::pending())
+            .await;
+        assert_eq!(how, Ending::Killed);
+    }
+
+    #[tokio::test]
+    async fn stop_ends_the_grandchildren() {
+        let (mut reader, writer) = io::pipe().expect("a pipe");
+        let number = writer.as_raw_fd();
+        let script = format!("sleep 1000 & echo $! >&{number}; exec {number}>&-; wait");
+        let leader = shell(&script).pass(writer.into()).start().expect("sh");
+        let mut text = [0; 32];
+        let length = reader.read(&mut text).expect("the grandchild's pid");
+        let pid: i32 = std::str::from_utf8(&text[..length])
+            .expect("digits")
+            .trim()
+            .parse()
+            .expect("a pid");
+        let grandchild = Process::adopt(pid, None).expect("it runs");
+        leader.stop(PATIENCE, std::future::pending()).await;
+        assert_eq!(ending(&grandchild).await, Ending::Gone);
+    }
+
+    #[tokio::test]
+    async fn only_what_is_named_is_inherited() {
+        let (mut reader, writer) = io::pipe().expect("a pipe");
+        let number = writer.as_raw_fd();
+        let environment = [("A".into(), "1".into())];
+        let script = format!("{{ env; ls /proc/self/fd | wc -l; }} >&{number}");
+        let child = shell(&script)
+            .environment(&environment)
+            .pass(writer.into())
+            .start()
+            .expect("sh");
+        let mut text = String::new();
+        reader.read_to_string(&mut text).expect("its answer");
+        assert_eq!(ending(&child).await, Ending::Exited(0));
+        assert!(text.contains("A=1") && !text.contains("CARGO"), "{text}");
+        // 0, 1, 2, the passed one, and the folder that ls reads.
+        assert_eq!(text.lines().last(), Some("5"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_pid_of_another_time_is_not_adopted() {
+        let child = Spec::new("/bin/sleep")
+            .arguments(["1000"])
+            .start()
+            .expect("sleep");
+        assert!(Process::adopt(child.pid(), Some(child.started())).is_some());
+        assert!(Process::adopt(child.pid(), Some(child.started() + 1)).is_none());
+        child.stop(PATIENCE, std::future::pending()).await;
+        assert!(Process::adopt(child.pid(), Some(child.started())).is_none());
+    }
+}

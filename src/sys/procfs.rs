@@ -1,0 +1,142 @@
+//! What `/proc` says about processes: who they are, who started them, what their environment holds.
+
+use std::{
+    collections::HashSet,
+    fs,
+    os::unix::ffi::OsStrExt,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+/// Clock ticks in a second, as `/proc/PID/stat` counts; the kernel's interface fixes it (`USER_HZ`).
+const TICKS: u64 = 100;
+
+/// The lines of `/proc/PID/stat` that tell processes apart (proc(5)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// Process id.
+    pub pid: i32,
+    /// Who started it, or who took it over.
+    pub parent: i32,
+    /// Ticks from boot to its start: with the pid, a name that is never used again.
+    pub started: u64,
+    /// Ended, and not yet reaped.
+    pub zombie: bool,
+}
+
+/// The process with this id; `None` when there is none.
+pub fn stat(pid: i32) -> Option<Stat> {
+    parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// The name of the program stands in parentheses and may hold anything, so the fields are counted from the last one.
+fn parse(pid: i32, text: &str) -> Option<Stat> {
+    let (_, rest) = text.rsplit_once(')')?;
+    let mut fields = rest.split_ascii_whitespace();
+    let zombie = matches!(fields.next()?, "Z" | "X");
+    let parent = fields.next()?.parse().ok()?;
+    let started = fields.nth(17)?.parse().ok()?;
+    Some(Stat {
+        pid,
+        parent,
+        started,
+        zombie,
+    })
+}
+
+/// When a process with this start time was started, on this process' clock; `None` before the clock's zero.
+pub fn started_at(started: u64) -> Option<Instant> {
+    let uptime = fs::read_to_string("/proc/uptime").ok()?;
+    let seconds: f64 = uptime.split_ascii_whitespace().next()?.parse().ok()?;
+    let started = Duration::from_millis(started.saturating_mul(1000 / TICKS));
+    let age = Duration::try_from_secs_f64(seconds)
+        .ok()?
+        .saturating_sub(started);
+    Instant::now().checked_sub(age)
+}
+
+/// Whether the environment that the process was started with has this entry (`NAME=value`). `false` when it is gone,
+/// or another user's.
+pub fn has_environment(pid: i32, entry: &[u8]) -> bool {
+    fs::read(format!("/proc/{pid}/environ"))
+        .is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|one| one == entry))
+}
+
+/// Every living process whose environment has this entry, and all that they started, whatever their environment says.
+pub fn marked(entry: &[u8]) -> Vec<Stat> {
+    let all = processes();
+    let mut found: HashSet<i32> = all
+        .iter()
+        .filter(|stat| has_environment(stat.pid, entry))
+        .map(|stat| stat.pid)
+        .collect();
+    loop {
+        let before = found.len();
+        for stat in &all {
+            if found.contains(&stat.parent) {
+                found.insert(stat.pid);
+            }
+        }
+        if found.len() == before {
+            break;
+        }
+    }
+    let ours = i32::try_from(std::process::id()).ok();
+    all.into_iter()
+        .filter(|stat| found.contains(&stat.pid) && !stat.zombie && Some(stat.pid) != ours)
+        .collect()
+}
+
+fn processes() -> Vec<Stat> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| stat(entry.ok()?.file_name().to_str()?.parse().ok()?))
+        .collect()
+}
+
+/// First executable file called `program`: itself when it holds a slash, otherwise in the folders of `path` (as `PATH`).
+pub fn find_program(program: &Path, path: &[u8]) -> Option<std::path::PathBuf> {
+    let executable = |file: &Path| {
+        rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok() && file.is_file()
+    };
+    if program.as_os_str().as_bytes().contains(&b'/') {
+        return executable(program).then(|| program.to_owned());
+    }
+    path.split(|byte| *byte == b':')
+        .filter(|folder| !folder.is_empty())
+        .map(|folder| Path::new(std::ffi::OsStr::from_bytes(folder)).join(program))
+        .find(|file| executable(file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_programs_may_hold_anything() {
+        let text = "12 (a) S 3) Z 7 1 1 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
+        let stat = parse(12, text).expect("a stat line");
+        assert_eq!((stat.parent, stat.started, stat.zombie), (7, 4711, true));
+        assert_eq!(parse(12, "12 (a"), None);
+        assert_eq!(parse(12, "12 (a) S"), None);
+    }
+
+    #[test]
+    fn we_are_alive_and_have_started_in_the_past() {
+        let pid = i32::try_from(std::process::id()).expect("a pid");
+        let stat = stat(pid).expect("ourselves");
+        assert!(!stat.zombie);
+        assert!(started_at(stat.started).expect("since boot") <= Instant::now());
+    }
+
+    #[test]
+    fn programs_are_found_by_path_or_in_the_folders() {
+        let found = find_program(Path::new("sh"), b"/nowhere::/bin");
+        assert_eq!(found.as_deref(), Some(Path::new("/bin/sh")));
+        assert_eq!(find_program(Path::new("sh"), b"/nowhere"), None);
+        assert!(find_program(Path::new("/bin/sh"), b"").is_some());
+        assert_eq!(find_program(Path::new("/etc/passwd"), b""), None);
+    }
+}
