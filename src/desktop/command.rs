@@ -123,8 +123,12 @@ fn set(all: &mut Environment, name: &str, value: impl AsRef<OsStr>) {
     all.push((name.into(), value.as_ref().to_owned()));
 }
 
-/// Xvnc: no TCP and no abstract socket for X, no TCP for RFB, blank screen saver and DPMS off, sharing and resizing
+/// Xvnc: no TCP for X nor for RFB, blank screen saver and DPMS off, sharing and resizing
 /// allowed, big clipboards; it survives its last client.
+///
+/// The abstract socket stays: it is what makes the choice of the display number atomic. With `-nolisten local` two
+/// servers that start together take the same number, and the second removes the first one's socket (seen with
+/// TigerVNC 1.12). The cookie guards it like the other one.
 pub fn xvnc(display_fd: i32, size: Size, xauthority: &Path, rfb: &Path) -> Vec<OsString> {
     let mut all: Vec<OsString> = vec!["-displayfd".into(), display_fd.to_string().into()];
     all.extend(["-rfbport", "-1", "-rfbunixpath"].map(OsString::from));
@@ -137,8 +141,6 @@ pub fn xvnc(display_fd: i32, size: Size, xauthority: &Path, rfb: &Path) -> Vec<O
         [
             "-nolisten",
             "tcp",
-            "-nolisten",
-            "local",
             "-depth",
             "24",
             "-noreset",
@@ -299,7 +301,6 @@ mod tests {
             "-auth /r/x",
             "-geometry 1280x800",
             "-nolisten tcp",
-            "-nolisten local",
             "-MaxCutText=10485760",
             "-s 0 -dpms",
         ] {

@@ -267,7 +267,7 @@ impl Driver {
     }
 
     fn clear(&mut self) {
-        self.running = None;
+        self.end_run();
         let Some(live) = self.live.take() else {
             self.work(std::future::ready(Fact::Cleared));
             return;
