@@ -30,6 +30,7 @@ mod driver;
 pub mod encode;
 pub mod error;
 pub mod geometry;
+pub mod input;
 pub mod keys;
 pub mod launch;
 pub mod picture;

@@ -4,6 +4,7 @@ pub mod connection;
 mod cursor;
 mod damage;
 mod image;
+mod keymap;
 pub mod link;
 mod randr;
 pub mod root;

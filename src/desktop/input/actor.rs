@@ -1,0 +1,298 @@
+//! The input thread: takes jobs, injects their steps, and never leaves anything down behind an action.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::sync::watch;
+
+use super::{
+    Action, Cancel, Held, HeldReport, InputError, InputOptions, InputSink, KeyStroke, Outcome,
+    held::{Item, Ledger},
+    mailbox::{Job, Mailbox, Next, Perform},
+    plan::{Step, plan},
+};
+use crate::{
+    desktop::{geometry::Frame, keys::Keysym},
+    telemetry::Metrics,
+};
+
+/// Owns the sink and the ledger; lives on its own thread.
+pub(super) struct Actor {
+    sink: Box<dyn InputSink>,
+    options: InputOptions,
+    metrics: Arc<Metrics>,
+    mailbox: Arc<Mailbox>,
+    any_held: Arc<AtomicBool>,
+    ledger: Ledger,
+}
+
+/// Closes the mailbox however the thread ends, so that no caller waits for an answer that cannot come.
+struct CloseOnDrop(Arc<Mailbox>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+impl Actor {
+    pub(super) fn new(
+        sink: Box<dyn InputSink>,
+        options: InputOptions,
+        metrics: Arc<Metrics>,
+        mailbox: Arc<Mailbox>,
+        any_held: Arc<AtomicBool>,
+    ) -> Self {
+        Self {
+            sink,
+            options,
+            metrics,
+            mailbox,
+            any_held,
+            ledger: Ledger::default(),
+        }
+    }
+
+    /// Works until the mailbox is closed or the display is gone; then says why.
+    pub(super) fn run(mut self, end: &watch::Sender<Option<InputError>>) {
+        let close = CloseOnDrop(self.mailbox.clone());
+        let reason = self.work().err().unwrap_or(InputError::Stopped);
+        // The display may be gone: then there is nothing left to release.
+        let _ = self
+            .release(&self.ledger.all())
+            .and_then(|()| self.sink.sync());
+        self.any_held.store(false, Ordering::Release);
+        // The connection closes before anyone hears of the end.
+        drop(self);
+        end.send_replace(Some(reason));
+        drop(close);
+    }
+
+    fn work(&mut self) -> Result<(), InputError> {
+        loop {
+            match self.mailbox.next() {
+                Next::Job(job) => self.job(job)?,
+                Next::Closed => return Ok(()),
+                Next::Empty => self.pause(None)?,
+            }
+        }
+    }
+
+    /// Waits for a wake, the display, the guard's next deadline or the given time, whichever is first.
+    fn pause(&mut self, until: Option<Instant>) -> Result<(), InputError> {
+        let guard = self.ledger.deadline(self.options.max_hold);
+        let until = until.into_iter().chain(guard).min();
+        let woken = self.mailbox.wake.wait(self.sink.event_source(), until);
+        if woken.display {
+            self.sink.pump()?;
+        }
+        self.release_expired()
+    }
+
+    fn release_expired(&mut self) -> Result<(), InputError> {
+        let expired = self.ledger.expired(Instant::now(), self.options.max_hold);
+        if expired.is_empty() {
+            return Ok(());
+        }
+        tracing::warn!(count = expired.len(), "released what was held for too long");
+        self.release(&expired)?;
+        self.sink.sync()?;
+        self.publish();
+        Ok(())
+    }
+
+    /// An error is fatal; others go to the caller alone.
+    fn job(&mut self, job: Job) -> Result<(), InputError> {
+        match job {
+            Job::Perform(perform) => self.perform(perform),
+            Job::Held(reply) => answer(reply, self.held()),
+            Job::Reset(reply) => {
+                let result = self.reset();
+                answer(reply, result)
+            }
+        }
+    }
+
+    fn perform(&mut self, perform: Perform) -> Result<(), InputError> {
+        let Perform {
+            action,
+            declared,
+            cancel,
+            reply,
+        } = perform;
+        let result = self.act(&action, declared, &cancel);
+        let clean = self.finish();
+        self.publish();
+        (self.options.on_moved)();
+        answer(reply, result.and_then(|outcome| clean.map(|()| outcome)))
+    }
+
+    /// Runs the steps; the last round trip proves that the display has taken them.
+    fn act(
+        &mut self,
+        action: &Action,
+        declared: (i64, i64),
+        cancel: &Cancel,
+    ) -> Result<Outcome, InputError> {
+        self.sink.pump()?;
+        let frame = Frame::new(declared.0, declared.1, self.sink.native_size()?);
+        let mut outcome = Outcome::Done;
+        for step in plan(action, &frame)? {
+            cancel.check()?;
+            if let Some(other) = self.step(step, &frame, cancel)? {
+                outcome = other;
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Releases what the action pressed and left down, and waits until the display has everything.
+    fn finish(&mut self) -> Result<(), InputError> {
+        self.release(&self.ledger.transient())?;
+        self.sink.sync()
+    }
+
+    fn step(
+        &mut self,
+        step: Step,
+        frame: &Frame,
+        cancel: &Cancel,
+    ) -> Result<Option<Outcome>, InputError> {
+        self.metrics.input_steps.inc();
+        match step {
+            Step::Move(to) => {
+                self.sink.motion(to)?;
+                (self.options.on_moved)();
+            }
+            Step::Press(button) => self.press(Item::Button(button), || button.name().to_owned())?,
+            Step::Release(button) => self.release(&[Item::Button(button)])?,
+            Step::Combo(keys) => {
+                self.keys_down(&keys, cancel)?;
+                self.release(&self.ledger.transient())?;
+            }
+            Step::KeysDown(keys) => self.keys_down(&keys, cancel)?,
+            Step::KeysUp(keys) => {
+                let strokes = self.sink.resolve(&keys, cancel)?;
+                let codes = strokes.iter().rev().map(|stroke| Item::Key(stroke.code));
+                self.release(&codes.collect::<Vec<_>>())?;
+            }
+            Step::Wait(duration) => self.wait(duration, cancel)?,
+            Step::Text(text) => {
+                let report = self.sink.text(&text, cancel)?;
+                self.metrics.input_steps.inc_by(report.characters as u64);
+                return Ok(Some(Outcome::Typed(report)));
+            }
+            Step::Pointer => {
+                let pointer = frame.to_declared(self.sink.pointer()?);
+                return Ok(Some(Outcome::Pointer(pointer)));
+            }
+            Step::Keep => {
+                // A caller who is gone would never release it.
+                self.sink.sync()?;
+                cancel.check()?;
+                self.ledger.keep();
+            }
+        }
+        Ok(None)
+    }
+
+    fn keys_down(&mut self, keys: &[Keysym], cancel: &Cancel) -> Result<(), InputError> {
+        let strokes = self.sink.resolve(keys, cancel)?;
+        for (key, KeyStroke { code, modifiers }) in keys.iter().zip(strokes) {
+            for modifier in modifiers {
+                self.press(Item::Key(modifier), || format!("modifier of {key}"))?;
+            }
+            self.press(Item::Key(code), || key.name())?;
+        }
+        Ok(())
+    }
+
+    /// Noted before it is sent, so that no error can lose it.
+    fn press(&mut self, item: Item, name: impl FnOnce() -> String) -> Result<(), InputError> {
+        if !self.ledger.press(item, name(), Instant::now()) {
+            return Ok(());
+        }
+        match item {
+            Item::Key(code) => self.sink.key(code, true),
+            Item::Button(button) => self.sink.button(button, true),
+        }
+    }
+
+    fn release(&mut self, items: &[Item]) -> Result<(), InputError> {
+        for item in items {
+            match *item {
+                Item::Key(code) => self.sink.key(code, false)?,
+                Item::Button(button) => self.sink.button(button, false)?,
+            }
+            self.ledger.release(*item);
+        }
+        Ok(())
+    }
+
+    /// The wait within an action. Ends at once when the action is called off; meanwhile the guard works
+    /// and questions are answered.
+    fn wait(&mut self, duration: Duration, cancel: &Cancel) -> Result<(), InputError> {
+        self.sink.sync()?;
+        self.publish();
+        let until = Instant::now() + duration;
+        loop {
+            cancel.check()?;
+            if Instant::now() >= until {
+                return Ok(());
+            }
+            while let Some(reply) = self.mailbox.next_question() {
+                answer(reply, self.held())?;
+            }
+            self.pause(Some(until))?;
+        }
+    }
+
+    fn held(&mut self) -> Result<HeldReport, InputError> {
+        let server = self.sink.server_held()?;
+        let buttons = server.buttons.iter().map(|button| button.name().to_owned());
+        let server = Held {
+            buttons: buttons.collect(),
+            keys: server.keys.into_iter().map(|(_, name)| name).collect(),
+        };
+        Ok(HeldReport {
+            ours: self.ledger.report(),
+            server,
+        })
+    }
+
+    fn reset(&mut self) -> Result<HeldReport, InputError> {
+        self.release(&self.ledger.all())?;
+        let server = self.sink.server_held()?;
+        let keys = server.keys.iter().map(|(code, _)| Item::Key(*code));
+        let buttons = server.buttons.iter().map(|button| Item::Button(*button));
+        self.release(&keys.chain(buttons).collect::<Vec<_>>())?;
+        self.sink.sync()?;
+        self.publish();
+        (self.options.on_moved)();
+        self.held()
+    }
+
+    fn publish(&self) {
+        self.any_held
+            .store(!self.ledger.is_empty(), Ordering::Release);
+    }
+}
+
+/// Gives the result to the caller, who may be gone; gives a fatal error to the thread, too.
+fn answer<T>(
+    reply: tokio::sync::oneshot::Sender<Result<T, InputError>>,
+    result: Result<T, InputError>,
+) -> Result<(), InputError> {
+    let fatal = result
+        .as_ref()
+        .err()
+        .filter(|error| error.is_fatal())
+        .cloned();
+    let _ = reply.send(result);
+    fatal.map_or(Ok(()), Err)
+}

@@ -1,0 +1,185 @@
+//! Input: one thread that owns the sink and runs one action at a time, as a unit.
+//!
+//! ```text
+//!        job                   steps done, failed or called off
+//! Idle ------> Acting(action) ---------------------------------> Idle
+//!  |  \                          (its transient presses released)
+//!  |   `-- guard: held longer than max_hold -> released
+//!  `-- all handles dropped, or the display gone --> Ended (everything released, connection closed)
+//! ```
+//!
+//! `Idle` and `Acting` hold the sink and the ledger of what is down by our doing; `Acting` also its
+//! caller's reply and cancel flag; `Ended` holds the reason, which [`Input::closed`] gives.
+
+mod action;
+mod actor;
+mod error;
+mod held;
+mod mailbox;
+mod plan;
+mod sink;
+
+use std::{
+    fmt, io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::{oneshot, watch};
+
+pub use action::{Action, Button, Held, HeldReport, Outcome, ScrollDirection, TextReport};
+pub use error::{Cause, InputError};
+pub use mailbox::Cancel;
+pub use plan::MAX_SCROLL;
+pub use sink::{InputSink, KeyStroke, ServerHeld};
+
+use crate::{sys, telemetry::Metrics};
+use actor::Actor;
+use mailbox::{CancelOnDrop, Job, Mailbox, Perform};
+
+/// How an [`Input`] behaves.
+pub struct InputOptions {
+    /// Nothing is held down longer than this.
+    pub max_hold: Duration,
+    /// Called by the input thread after each injected step that the screen may show, and at the end of
+    /// each action; must be quick and not block.
+    pub on_moved: Box<dyn Fn() + Send>,
+}
+
+impl fmt::Debug for InputOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InputOptions")
+            .field("max_hold", &self.max_hold)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Handle on the injector. When the last clone is dropped, the running action is called off,
+/// everything held is released, the thread ends and the connection closes.
+#[derive(Clone, Debug)]
+pub struct Input {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    mailbox: Arc<Mailbox>,
+    any_held: Arc<AtomicBool>,
+    ended: watch::Receiver<Option<InputError>>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.mailbox.close();
+    }
+}
+
+impl Input {
+    /// Starts the thread `input` over a sink.
+    pub fn spawn(
+        sink: Box<dyn InputSink>,
+        options: InputOptions,
+        metrics: Arc<Metrics>,
+    ) -> io::Result<Self> {
+        let mailbox = Arc::new(Mailbox::new()?);
+        let any_held = Arc::new(AtomicBool::new(false));
+        let (end, ended) = watch::channel(None);
+        let actor = Actor::new(sink, options, metrics, mailbox.clone(), any_held.clone());
+        // Not joined: it ends by itself, and closed() tells when.
+        sys::thread::spawn("input", move || actor.run(&end))?;
+        let shared = Shared {
+            mailbox,
+            any_held,
+            ended,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// Does one action, whole, and answers when the display has taken it. `declared` is the size its
+    /// points are in; 0 or less means native.
+    ///
+    /// Dropping the future calls the action off: one that waits never runs, one that runs stops at its
+    /// next step; either way everything it pressed is released before the next action.
+    ///
+    /// # Errors
+    /// [`InputError::Busy`] when 256 jobs wait.
+    pub async fn perform(
+        &self,
+        action: Action,
+        declared: (i64, i64),
+    ) -> Result<Outcome, InputError> {
+        let cancel = Cancel::new(self.shared.mailbox.wake.clone());
+        let (reply, answer) = oneshot::channel();
+        let mut guard = CancelOnDrop {
+            cancel: cancel.clone(),
+            over: false,
+        };
+        let job = Job::Perform(Perform {
+            action,
+            declared,
+            cancel,
+            reply,
+        });
+        let result = self.ask(job, answer).await;
+        guard.over = true;
+        result
+    }
+
+    /// What is down, by our doing and as the display sees it. Does not wait for actions that are queued,
+    /// nor for the wait of the one that runs.
+    pub async fn held(&self) -> Result<HeldReport, InputError> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Job::Held(reply), answer).await
+    }
+
+    /// Calls the running action off and releases every key and button that is down, ours and the
+    /// display's, before any action that waits. Answers what is still down afterwards.
+    pub async fn reset(&self) -> Result<HeldReport, InputError> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Job::Reset(reply), answer).await
+    }
+
+    /// Whether something is down by our doing.
+    pub fn any_held(&self) -> bool {
+        self.shared.any_held.load(Ordering::Acquire)
+    }
+
+    /// Resolves when the thread has ended, with the reason. Safe to drop and to call again.
+    pub async fn closed(&self) -> InputError {
+        let mut ended = self.shared.ended.clone();
+        // The sender goes away without a reason only when the thread panicked.
+        let reason = ended.wait_for(Option::is_some).await;
+        reason.map_or(InputError::Stopped, |reason| {
+            reason.clone().unwrap_or(InputError::Stopped)
+        })
+    }
+
+    async fn ask<T>(
+        &self,
+        job: Job,
+        answer: oneshot::Receiver<Result<T, InputError>>,
+    ) -> Result<T, InputError> {
+        match self.shared.mailbox.push(job) {
+            Ok(()) => {}
+            Err(InputError::Stopped) => return Err(self.reason()),
+            Err(error) => return Err(error),
+        }
+        match answer.await {
+            Ok(result) => result,
+            Err(_) => Err(self.closed().await),
+        }
+    }
+
+    fn reason(&self) -> InputError {
+        let reason = self.shared.ended.borrow().clone();
+        reason.unwrap_or(InputError::Stopped)
+    }
+}
+
+#[cfg(test)]
+mod tests;
