@@ -42,6 +42,7 @@ pub mod rfb;
 pub mod session;
 pub mod state;
 pub mod viewers;
+pub mod vocabulary;
 pub mod x11;
 
 use std::{

@@ -1,0 +1,429 @@
+//! The words of the compatible route `POST /api/v0/desktop/action`.
+//!
+//! Everything is checked before anything starts: a [`BadAction`] boots no desktop.
+
+use std::time::Duration;
+
+use crate::desktop::{
+    geometry::Point,
+    input::{Action, Button, MAX_SCROLL, Outcome, ScrollDirection},
+    keys,
+};
+
+/// How long `hold_key` holds when the body does not say.
+pub const DEFAULT_HOLD: Duration = Duration::from_secs(1);
+/// The longest `hold_key` holds; more is cut to it.
+pub const MAX_HOLD: Duration = Duration::from_secs(300);
+/// Wheel clicks of a `scroll` that does not say.
+pub const DEFAULT_SCROLL: i64 = 3;
+
+/// The body, undecoded beyond its types. `None` is absent or null.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CoderFields {
+    /// Which action.
+    pub action: String,
+    /// x and y in the declared frame.
+    pub coordinate: Option<[i64; 2]>,
+    /// Where a drag begins.
+    pub start_coordinate: Option<[i64; 2]>,
+    /// Text, or keys.
+    pub text: Option<String>,
+    /// Milliseconds.
+    pub duration: Option<i64>,
+    /// Clicks of the wheel; negative turns the other way.
+    pub scroll_amount: Option<i64>,
+    /// `up`, `down`, `left` or `right`.
+    pub scroll_direction: Option<String>,
+    /// Declared width; 0 or less means native.
+    pub scaled_width: Option<i64>,
+    /// Declared height; 0 or less means native.
+    pub scaled_height: Option<i64>,
+}
+
+/// What a checked body asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CoderRequest {
+    /// Input. Points are in the declared frame and may lie outside: the compatible route clamps them.
+    Input(Action),
+    /// A picture in the declared size.
+    Screenshot,
+}
+
+/// A checked body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CoderCommand {
+    /// What to do.
+    pub request: CoderRequest,
+    /// Declared size, 0 for native.
+    pub declared: (i64, i64),
+    /// Name of the action, one of the known.
+    pub action: &'static str,
+}
+
+/// Why a body is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct BadAction {
+    /// A sentence for the caller.
+    pub message: String,
+    /// The field it is about.
+    pub field: &'static str,
+    /// More, where there is more to say.
+    pub detail: Option<String>,
+}
+
+/// Every action of the route.
+pub const ACTIONS: [&str; 15] = [
+    "key",
+    "type",
+    "cursor_position",
+    "mouse_move",
+    "left_click",
+    "right_click",
+    "middle_click",
+    "double_click",
+    "triple_click",
+    "left_click_drag",
+    "left_mouse_down",
+    "left_mouse_up",
+    "scroll",
+    "hold_key",
+    "screenshot",
+];
+
+impl CoderCommand {
+    /// Checks a body.
+    pub fn new(fields: &CoderFields) -> Result<Self, BadAction> {
+        let known = ACTIONS.iter().find(|action| **action == fields.action);
+        let action = *known.ok_or_else(|| unknown(&fields.action))?;
+        let declared = |size: Option<i64>| size.unwrap_or(0);
+        Ok(Self {
+            request: request(action, fields)?,
+            declared: (
+                declared(fields.scaled_width),
+                declared(fields.scaled_height),
+            ),
+            action,
+        })
+    }
+
+    /// The `output` field of the answer.
+    pub fn output(&self, outcome: &Outcome) -> String {
+        match outcome {
+            Outcome::Pointer(at) => format!("x={},y={}", at.x, at.y),
+            Outcome::Done | Outcome::Typed(_) if self.request == CoderRequest::Screenshot => {
+                "screenshot".to_owned()
+            }
+            Outcome::Done | Outcome::Typed(_) => format!("{} action performed", self.action),
+        }
+    }
+}
+
+fn request(action: &'static str, fields: &CoderFields) -> Result<CoderRequest, BadAction> {
+    let at = || point(fields.coordinate, "coordinate", action);
+    let text = || text(fields, action);
+    let click = |button, count| {
+        let at = Some(at()?);
+        Ok(Action::Click { at, button, count })
+    };
+    let action = match action {
+        "screenshot" => return Ok(CoderRequest::Screenshot),
+        "key" => Action::Key(combos(text()?)?),
+        "type" => Action::Type(text()?.to_owned()),
+        "cursor_position" => Action::CursorPosition,
+        "mouse_move" => Action::Move(at()?),
+        "left_click" => click(Button::Left, 1)?,
+        "right_click" => click(Button::Right, 1)?,
+        "middle_click" => click(Button::Middle, 1)?,
+        "double_click" => click(Button::Left, 2)?,
+        "triple_click" => click(Button::Left, 3)?,
+        "left_click_drag" => Action::Drag {
+            path: vec![
+                point(fields.start_coordinate, "start_coordinate", action)?,
+                at()?,
+            ],
+            button: Button::Left,
+        },
+        "left_mouse_down" => Action::ButtonDown(Button::Left),
+        "left_mouse_up" => Action::ButtonUp(Button::Left),
+        "scroll" => scroll(fields, at()?)?,
+        "hold_key" => Action::HoldKey {
+            keys: combos(text()?)?
+                .into_iter()
+                .flat_map(|combo| combo.keys)
+                .collect(),
+            duration: duration(fields)?,
+        },
+        other => return Err(unknown(other)),
+    };
+    Ok(CoderRequest::Input(action))
+}
+
+fn unknown(action: &str) -> BadAction {
+    if action.is_empty() {
+        return bad("Missing \"action\".".to_owned(), "action", None);
+    }
+    let known = format!("Known actions: {}.", ACTIONS.join(", "));
+    let shown: String = action.chars().take(100).collect();
+    bad(format!("Unknown action {shown:?}."), "action", Some(known))
+}
+
+fn bad(message: String, field: &'static str, detail: Option<String>) -> BadAction {
+    BadAction {
+        message,
+        field,
+        detail,
+    }
+}
+
+fn missing(field: &'static str, action: &str) -> BadAction {
+    bad(
+        format!("Missing \"{field}\" for {action} action."),
+        field,
+        None,
+    )
+}
+
+fn text<'a>(fields: &'a CoderFields, action: &str) -> Result<&'a str, BadAction> {
+    let text = fields.text.as_deref().filter(|text| !text.is_empty());
+    text.ok_or_else(|| missing("text", action))
+}
+
+fn combos(text: &str) -> Result<Vec<keys::Combo>, BadAction> {
+    keys::parse(text).map_err(|error| {
+        let message = "Invalid \"text\": it names no keys.".to_owned();
+        bad(message, "text", Some(error.to_string()))
+    })
+}
+
+fn point(at: Option<[i64; 2]>, field: &'static str, action: &str) -> Result<Point, BadAction> {
+    let [x, y] = at.ok_or_else(|| missing(field, action))?;
+    let clamp = |c: i64| i32::try_from(c).unwrap_or(if c < 0 { i32::MIN } else { i32::MAX });
+    Ok(Point {
+        x: clamp(x),
+        y: clamp(y),
+    })
+}
+
+fn scroll(fields: &CoderFields, at: Point) -> Result<Action, BadAction> {
+    let direction = match fields.scroll_direction.as_deref() {
+        None | Some("" | "down") => ScrollDirection::Down,
+        Some("up") => ScrollDirection::Up,
+        Some("left") => ScrollDirection::Left,
+        Some("right") => ScrollDirection::Right,
+        Some(other) => {
+            let shown: String = other.chars().take(100).collect();
+            let message = format!("Invalid \"scroll_direction\" {shown:?} for scroll action.");
+            let detail = Some("It is one of up, down, left, right.".to_owned());
+            return Err(bad(message, "scroll_direction", detail));
+        }
+    };
+    let amount = fields.scroll_amount.unwrap_or(DEFAULT_SCROLL);
+    let clicks = u32::try_from(amount.unsigned_abs()).unwrap_or(MAX_SCROLL);
+    Ok(Action::Scroll {
+        at: Some(at),
+        direction: if amount < 0 {
+            direction.opposite()
+        } else {
+            direction
+        },
+        clicks: clicks.min(MAX_SCROLL),
+    })
+}
+
+fn duration(fields: &CoderFields) -> Result<Duration, BadAction> {
+    let Some(milliseconds) = fields.duration else {
+        return Ok(DEFAULT_HOLD);
+    };
+    let milliseconds = u64::try_from(milliseconds).map_err(|_| {
+        let message = "Invalid \"duration\" for hold_key action.".to_owned();
+        bad(
+            message,
+            "duration",
+            Some("It is in milliseconds, 0 or more.".to_owned()),
+        )
+    })?;
+    Ok(Duration::from_millis(milliseconds).min(MAX_HOLD))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desktop::keys::Keysym;
+
+    fn fields(action: &str) -> CoderFields {
+        CoderFields {
+            action: action.to_owned(),
+            coordinate: Some([10, 20]),
+            start_coordinate: Some([1, 2]),
+            text: Some("ctrl+c".to_owned()),
+            ..CoderFields::default()
+        }
+    }
+
+    fn input(fields: &CoderFields) -> Action {
+        match CoderCommand::new(fields).expect("a command").request {
+            CoderRequest::Input(action) => action,
+            CoderRequest::Screenshot => panic!("input"),
+        }
+    }
+
+    fn refusal(fields: &CoderFields) -> BadAction {
+        CoderCommand::new(fields).expect_err("a refusal")
+    }
+
+    #[test]
+    fn every_action() {
+        let at = Point { x: 10, y: 20 };
+        let click = |button, count| Action::Click {
+            at: Some(at),
+            button,
+            count,
+        };
+        let keys = vec![Keysym(0xffe3), Keysym(0x63)];
+        let expected = [
+            ("key", Action::Key(vec![keys::Combo { keys: keys.clone() }])),
+            ("type", Action::Type("ctrl+c".to_owned())),
+            ("cursor_position", Action::CursorPosition),
+            ("mouse_move", Action::Move(at)),
+            ("left_click", click(Button::Left, 1)),
+            ("right_click", click(Button::Right, 1)),
+            ("middle_click", click(Button::Middle, 1)),
+            ("double_click", click(Button::Left, 2)),
+            ("triple_click", click(Button::Left, 3)),
+            (
+                "left_click_drag",
+                Action::Drag {
+                    path: vec![Point { x: 1, y: 2 }, at],
+                    button: Button::Left,
+                },
+            ),
+            ("left_mouse_down", Action::ButtonDown(Button::Left)),
+            ("left_mouse_up", Action::ButtonUp(Button::Left)),
+            (
+                "scroll",
+                Action::Scroll {
+                    at: Some(at),
+                    direction: ScrollDirection::Down,
+                    clicks: 3,
+                },
+            ),
+            (
+                "hold_key",
+                Action::HoldKey {
+                    keys,
+                    duration: DEFAULT_HOLD,
+                },
+            ),
+        ];
+        assert_eq!(expected.len() + 1, ACTIONS.len());
+        for (name, action) in expected {
+            assert_eq!(input(&fields(name)), action, "{name}");
+            let command = CoderCommand::new(&fields(name)).expect("a command");
+            assert_eq!(
+                command.output(&Outcome::Done),
+                format!("{name} action performed")
+            );
+        }
+        let screenshot = CoderCommand::new(&fields("screenshot")).expect("a command");
+        assert_eq!(screenshot.request, CoderRequest::Screenshot);
+        assert_eq!(screenshot.output(&Outcome::Done), "screenshot");
+        assert_eq!(screenshot.output(&Outcome::Pointer(at)), "x=10,y=20");
+    }
+
+    #[test]
+    fn missing_fields_are_named() {
+        for (field, actions) in [
+            ("text", &["key", "type", "hold_key"][..]),
+            (
+                "coordinate",
+                &[
+                    "mouse_move",
+                    "left_click",
+                    "right_click",
+                    "middle_click",
+                    "double_click",
+                    "triple_click",
+                    "left_click_drag",
+                    "scroll",
+                ],
+            ),
+            ("start_coordinate", &["left_click_drag"]),
+        ] {
+            for action in actions {
+                let mut fields = fields(action);
+                match field {
+                    "text" => fields.text = None,
+                    "coordinate" => fields.coordinate = None,
+                    _ => fields.start_coordinate = None,
+                }
+                let bad = refusal(&fields);
+                assert_eq!(
+                    bad.message,
+                    format!("Missing \"{field}\" for {action} action.")
+                );
+                assert_eq!(bad.field, field);
+                fields.text = Some(String::new());
+                assert_eq!(refusal(&fields).field, field);
+            }
+        }
+    }
+
+    #[test]
+    fn unknown_words_are_named() {
+        assert!(refusal(&fields("jump")).message.contains("\"jump\""));
+        assert_eq!(refusal(&fields("")).message, "Missing \"action\".");
+        let mut scroll = fields("scroll");
+        scroll.scroll_direction = Some("sideways".to_owned());
+        assert!(refusal(&scroll).message.contains("\"sideways\""));
+        let mut key = fields("key");
+        key.text = Some("Retrun".to_owned());
+        assert!(refusal(&key).detail.expect("a detail").contains("Return"));
+    }
+
+    #[test]
+    fn numbers_are_limited() {
+        let mut scroll = fields("scroll");
+        for (amount, direction, clicks) in [
+            (-5, ScrollDirection::Up, 5),
+            (0, ScrollDirection::Down, 0),
+            (i64::MAX, ScrollDirection::Down, 100),
+            (i64::MIN, ScrollDirection::Up, 100),
+        ] {
+            scroll.scroll_amount = Some(amount);
+            match input(&scroll) {
+                Action::Scroll {
+                    direction: d,
+                    clicks: c,
+                    ..
+                } => assert_eq!((d, c), (direction, clicks)),
+                other => panic!("{other:?}"),
+            }
+        }
+        let mut hold = fields("hold_key");
+        hold.duration = Some(i64::MAX);
+        assert!(matches!(
+            input(&hold),
+            Action::HoldKey {
+                duration: MAX_HOLD,
+                ..
+            }
+        ));
+        hold.duration = Some(-1);
+        assert_eq!(refusal(&hold).field, "duration");
+        let mut far = fields("mouse_move");
+        far.coordinate = Some([i64::MIN, i64::MAX]);
+        far.scaled_width = Some(1280);
+        assert_eq!(
+            input(&far),
+            Action::Move(Point {
+                x: i32::MIN,
+                y: i32::MAX
+            })
+        );
+        assert_eq!(
+            CoderCommand::new(&far).expect("a command").declared,
+            (1280, 0)
+        );
+    }
+}
