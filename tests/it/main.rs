@@ -7,7 +7,9 @@
 )]
 
 mod capture;
+mod input;
 mod relay;
 mod server;
 mod supervision;
 mod support;
+mod typing;

@@ -4,11 +4,13 @@ pub mod connection;
 mod cursor;
 mod damage;
 mod image;
+pub mod inject;
 mod keymap;
 pub mod link;
 mod randr;
 pub mod root;
 pub mod source;
+mod text;
 
 pub use connection::{Address, ConnectError, connect};
 pub use source::X11Source;

@@ -1,0 +1,259 @@
+//! Actions injected into a real X server, seen by a window of the test's own.
+
+use std::time::Duration;
+
+use deskd::desktop::{
+    geometry::Point,
+    input::{Action, Button, HeldReport, InputError, Outcome, ScrollDirection},
+    keys::{self, Keysym},
+    x11,
+};
+use x11rb::{
+    connection::Connection,
+    protocol::{
+        Event,
+        xproto::{ConnectionExt as _, CreateWindowAux, EventMask, InputFocus, WindowClass},
+    },
+    rust_connection::RustConnection,
+    wrapper::ConnectionExt as _,
+};
+
+use crate::{
+    support::xserver::XServer,
+    typing::{address, input},
+};
+
+const LONG: Duration = Duration::from_secs(300);
+
+/// A window over the whole screen that notes what reaches it.
+struct Window {
+    connection: RustConnection,
+}
+
+impl Window {
+    fn open(server: &XServer) -> Self {
+        let (connection, screen) = x11::connect(&address(server)).expect("a connection");
+        let setup = &connection.setup().roots[screen];
+        let (root, width, height) = (setup.root, setup.width_in_pixels, setup.height_in_pixels);
+        let id = connection.generate_id().expect("an id");
+        let mask = EventMask::BUTTON_PRESS
+            | EventMask::BUTTON_RELEASE
+            | EventMask::POINTER_MOTION
+            | EventMask::KEY_PRESS
+            | EventMask::KEY_RELEASE
+            | EventMask::EXPOSURE;
+        let values = CreateWindowAux::new().event_mask(mask);
+        let class = WindowClass::INPUT_OUTPUT;
+        connection
+            .create_window(0, id, root, 0, 0, width, height, 0, class, 0, &values)
+            .expect("sent");
+        connection.map_window(id).expect("sent");
+        connection.flush().expect("flushed");
+        while !matches!(
+            connection.wait_for_event().expect("an event"),
+            Event::Expose(_)
+        ) {}
+        let focus = connection.set_input_focus(InputFocus::PARENT, id, x11rb::CURRENT_TIME);
+        focus.expect("sent").check().expect("the focus");
+        Self { connection }
+    }
+
+    /// What came since the last call. An answered action has reached the server, so a round trip
+    /// brings all of it.
+    fn events(&self) -> Vec<String> {
+        self.connection.sync().expect("a round trip");
+        let mut lines = Vec::new();
+        while let Some(event) = self.connection.poll_for_event().expect("events") {
+            lines.push(match event {
+                Event::ButtonPress(e) => format!("+{} {},{}", e.detail, e.event_x, e.event_y),
+                Event::ButtonRelease(e) => format!("-{} {},{}", e.detail, e.event_x, e.event_y),
+                Event::MotionNotify(e) => format!("~ {},{}", e.event_x, e.event_y),
+                Event::KeyPress(e) => format!("k+{} {}", e.detail, u16::from(e.state)),
+                Event::KeyRelease(e) => format!("k-{} {}", e.detail, u16::from(e.state)),
+                _ => continue,
+            });
+        }
+        lines
+    }
+
+    fn clicks(&self) -> Vec<String> {
+        self.events()
+            .into_iter()
+            .filter(|line| !line.starts_with('~'))
+            .collect()
+    }
+}
+
+fn at(x: i32, y: i32) -> Point {
+    Point { x, y }
+}
+
+fn click(x: i32, y: i32, count: u8) -> Action {
+    Action::Click {
+        at: Some(at(x, y)),
+        button: Button::Left,
+        count,
+    }
+}
+
+fn hold_key(name: &str) -> Action {
+    Action::HoldKey {
+        keys: keys::parse(name).expect("a key")[0].keys.clone(),
+        duration: LONG,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pointer_actions_land_where_the_declared_frame_says() {
+    let server = XServer::start(1920, 1080);
+    let (window, input) = (Window::open(&server), input(&server, LONG));
+    let declared = (1280, 720);
+    input
+        .perform(click(640, 360, 2), declared)
+        .await
+        .expect("a click");
+    let once = ["+1 960,540", "-1 960,540"];
+    assert_eq!(window.clicks(), [once, once].concat());
+    let pointer = input
+        .perform(Action::CursorPosition, declared)
+        .await
+        .expect("a position");
+    assert_eq!(pointer, Outcome::Pointer(at(640, 360)));
+    input
+        .perform(Action::Move(at(5000, -3)), declared)
+        .await
+        .expect("a move");
+    assert_eq!(window.events().last().map(String::as_str), Some("~ 1919,0"));
+    let scroll = Action::Scroll {
+        at: Some(at(10, 10)),
+        direction: ScrollDirection::Left,
+        clicks: 7,
+    };
+    input.perform(scroll, (0, 0)).await.expect("a scroll");
+    assert_eq!(window.clicks(), ["+6 10,10", "-6 10,10"].repeat(7));
+    let drag = Action::Drag {
+        path: vec![at(100, 100), at(200, 150)],
+        button: Button::Left,
+    };
+    input.perform(drag, (0, 0)).await.expect("a drag");
+    let events = window.events();
+    let down = events
+        .iter()
+        .position(|line| line == "+1 100,100")
+        .expect("down at the start");
+    let up = events
+        .iter()
+        .position(|line| line == "-1 200,150")
+        .expect("up at the end");
+    assert!(up - down > 10, "moved in steps: {events:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn combinations_hold_their_modifiers() {
+    let server = XServer::start(800, 600);
+    let (window, input) = (Window::open(&server), input(&server, LONG));
+    let combos = keys::parse("ctrl+shift+t").expect("keys");
+    input
+        .perform(Action::Key(combos), (0, 0))
+        .await
+        .expect("a key");
+    let events = window.clicks();
+    assert_eq!(events.len(), 6, "{events:?}");
+    assert!(
+        events[2].starts_with("k+") && events[2].ends_with(" 5"),
+        "Control and Shift: {events:?}"
+    );
+    assert_eq!(input.held().await.expect("a report"), HeldReport::default());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clicks_of_many_clients_do_not_interleave() {
+    let server = XServer::start(800, 600);
+    let (window, input) = (Window::open(&server), input(&server, LONG));
+    let mut tasks = tokio::task::JoinSet::new();
+    for client in 0..20 {
+        let input = input.clone();
+        tasks.spawn(async move {
+            for round in 0..10 {
+                input
+                    .perform(click(client * 30, round * 20, 1), (0, 0))
+                    .await
+                    .expect("a click");
+            }
+        });
+    }
+    tasks.join_all().await;
+    let events = window.clicks();
+    assert_eq!(events.len(), 400);
+    for pair in events.chunks(2) {
+        assert_eq!(
+            pair[0].replace('+', "-"),
+            pair[1],
+            "released where it was pressed"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_goes_away_leaves_nothing_down() {
+    let server = XServer::start(800, 600);
+    let input = input(&server, LONG);
+    tokio::select! {
+        result = input.perform(hold_key("ctrl+a"), (0, 0)) => panic!("{result:?}"),
+        () = async { while !input.any_held() { tokio::task::yield_now().await } } => {}
+    }
+    input
+        .perform(Action::Move(at(1, 1)), (0, 0))
+        .await
+        .expect("the next action works");
+    assert_eq!(input.held().await.expect("a report"), HeldReport::default());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_ends_a_hold_and_releases_what_others_hold() {
+    let server = XServer::start(800, 600);
+    let (ours, other) = (input(&server, LONG), input(&server, LONG));
+    let shift = vec![Keysym(0xffe1)];
+    other
+        .perform(Action::KeyDown(shift), (0, 0))
+        .await
+        .expect("down");
+    other
+        .perform(Action::ButtonDown(Button::Right), (0, 0))
+        .await
+        .expect("down");
+    let reset = async {
+        while !ours.any_held() {
+            tokio::task::yield_now().await;
+        }
+        let held = ours
+            .held()
+            .await
+            .expect("a report in the middle of the hold");
+        assert_eq!((held.ours.keys.len(), held.server.keys.len()), (1, 2));
+        ours.reset().await.expect("a reset")
+    };
+    let (held, report) = tokio::join!(ours.perform(hold_key("a"), (0, 0)), reset);
+    assert!(matches!(held, Err(InputError::Cancelled)));
+    assert_eq!(report, HeldReport::default());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_server_is_noticed_while_idle() {
+    let mut server = XServer::start(800, 600);
+    let input = input(&server, LONG);
+    input
+        .perform(Action::ButtonDown(Button::Left), (0, 0))
+        .await
+        .expect("down");
+    server.kill();
+    assert!(matches!(
+        input.closed().await,
+        InputError::ConnectionLost { .. }
+    ));
+    let result = input.perform(click(1, 1, 1), (0, 0)).await;
+    assert!(
+        matches!(result, Err(InputError::ConnectionLost { .. })),
+        "{result:?}"
+    );
+}
