@@ -69,12 +69,12 @@ impl Frame {
     }
 
     /// A point of the declared frame on the screen. Points outside are clamped to the edge.
-    pub fn to_native(&self, p: Point) -> Point {
+    pub fn to_native(self, p: Point) -> Point {
         map_point(p, self.declared, self.native)
     }
 
     /// A point of the screen in the declared frame. Points outside are clamped to the edge.
-    pub fn to_declared(&self, p: Point) -> Point {
+    pub fn to_declared(self, p: Point) -> Point {
         map_point(p, self.native, self.declared)
     }
 

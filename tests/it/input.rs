@@ -23,7 +23,7 @@ use crate::{
     typing::{address, input},
 };
 
-const LONG: Duration = Duration::from_secs(300);
+const LONG: Duration = Duration::from_mins(5);
 
 /// A window over the whole screen that notes what reaches it.
 struct Window {

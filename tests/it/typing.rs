@@ -114,7 +114,7 @@ fn printable() -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn printable_ascii_arrives_and_leaves_the_keymap_alone() {
     let server = XServer::start(800, 600);
-    let input = input(&server, Duration::from_secs(60));
+    let input = input(&server, Duration::from_mins(1));
     let terminal = Terminal::start(&server);
     let before = keymap(&server);
     let text = format!("{}\r\n\tx", printable());
@@ -131,7 +131,7 @@ async fn printable_ascii_arrives_and_leaves_the_keymap_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn locks_and_held_modifiers_do_not_change_the_text_and_stay() {
     let server = XServer::start(800, 600);
-    let input = input(&server, Duration::from_secs(60));
+    let input = input(&server, Duration::from_mins(1));
     let terminal = Terminal::start(&server);
     let caps = keys::parse("Caps_Lock Num_Lock").expect("keys");
     input
@@ -176,7 +176,7 @@ async fn locks_and_held_modifiers_do_not_change_the_text_and_stay() {
 #[tokio::test(flavor = "multi_thread")]
 async fn other_layouts_are_followed() {
     let server = XServer::start(800, 600);
-    let input = input(&server, Duration::from_secs(60));
+    let input = input(&server, Duration::from_mins(1));
     let terminal = Terminal::start(&server);
     typed(&input, "yz").await;
     run(&server, "setxkbmap", &["de", "nodeadkeys"]);
@@ -192,7 +192,7 @@ async fn other_layouts_are_followed() {
 async fn unicode_arrives_by_temporary_keys() {
     let server = XServer::start(800, 600);
     let before = keymap(&server);
-    let input = input(&server, Duration::from_secs(60));
+    let input = input(&server, Duration::from_mins(1));
     let terminal = Terminal::start(&server);
     let line = "Hello \"wörld\" ñ ß € Привет 你好 😀";
     let first = typed(&input, line).await;
@@ -232,7 +232,7 @@ async fn unicode_arrives_by_temporary_keys() {
 #[tokio::test(flavor = "multi_thread")]
 async fn control_characters_are_refused_before_anything_is_typed() {
     let server = XServer::start(800, 600);
-    let input = input(&server, Duration::from_secs(60));
+    let input = input(&server, Duration::from_mins(1));
     let terminal = Terminal::start(&server);
     let error = input
         .perform(Action::Type("ab\u{1b}c".to_owned()), (0, 0))

@@ -11,7 +11,7 @@ use crate::desktop::{
     keys::{Keysym, parse},
 };
 
-const LONG: Duration = Duration::from_secs(3600);
+const LONG: Duration = Duration::from_hours(1);
 
 /// What reached the sink, and how it is to fail.
 #[derive(Debug, Default)]

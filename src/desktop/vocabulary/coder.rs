@@ -13,7 +13,7 @@ use crate::desktop::{
 /// How long `hold_key` holds when the body does not say.
 pub const DEFAULT_HOLD: Duration = Duration::from_secs(1);
 /// The longest `hold_key` holds; more is cut to it.
-pub const MAX_HOLD: Duration = Duration::from_secs(300);
+pub const MAX_HOLD: Duration = Duration::from_mins(5);
 /// Wheel clicks of a `scroll` that does not say.
 pub const DEFAULT_SCROLL: i64 = 3;
 

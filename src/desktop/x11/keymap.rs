@@ -14,6 +14,8 @@ use crate::desktop::keys::Keysym;
 const SHIFT: u8 = 1 << 0;
 const LOCK: u8 = 1 << 1;
 const CONTROL: u8 = 1 << 2;
+/// Mod2, Mod3 and Mod5, which layouts choose levels by; Mod1 and Mod4 are Alt and Super by convention.
+const LEVELS: u8 = (1 << 4) | (1 << 5) | (1 << 7);
 
 /// The whole map, all groups.
 #[derive(Debug)]
@@ -138,7 +140,7 @@ impl RawMap {
         for (code, _) in self.codes() {
             let bits = self.modifiers_of(code);
             let holds = self.base_symbol(code, group).is_some_and(holds_a_modifier);
-            if bits.count_ones() == 1 && holds {
+            if bits.is_power_of_two() && holds {
                 keys[bits.trailing_zeros() as usize].get_or_insert(code);
             }
         }
@@ -168,11 +170,6 @@ impl Layout {
         self.by_keysym.get(&keysym).or_else(same).copied()
     }
 
-    /// Where a character is.
-    pub(crate) fn character(&self, c: char) -> Option<Position> {
-        self.by_character.get(&c).copied()
-    }
-
     /// Keys to hold for a set of modifiers; `None` when one has no key.
     pub(crate) fn keys_for(&self, modifiers: u8) -> Option<Vec<u8>> {
         let bits = (0..8).filter(|bit| modifiers & (1 << bit) != 0);
@@ -192,19 +189,11 @@ fn usable_modifiers(layout: &Layout) -> Vec<u8> {
     let excluded = LOCK | CONTROL | layout.num_lock;
     let has_key = |bits: u8| layout.keys_for(bits).is_some();
     let mut sets: Vec<u8> = (0..=u8::MAX)
-        .filter(|bits| bits & excluded == 0 && bits & !(SHIFT | layout.level_bits()) == 0)
+        .filter(|bits| bits & excluded == 0 && bits & !(SHIFT | LEVELS) == 0)
         .filter(|bits| has_key(*bits))
         .collect();
     sets.sort_by_key(|bits| bits.count_ones());
     sets
-}
-
-impl Layout {
-    /// Modifiers beyond Shift that choose levels: all but Mod1 and Mod4, which are Alt and Super by
-    /// convention.
-    fn level_bits(&self) -> u8 {
-        (1 << 4) | (1 << 5) | (1 << 7)
-    }
 }
 
 /// The group a key is in when the keyboard is in `group`; `None` for a key without groups.
@@ -316,20 +305,27 @@ mod tests {
     #[test]
     fn levels_are_found_with_the_fewest_modifiers() {
         let layout = map().layout(0, false);
-        assert_eq!(layout.character('a'), Some(at(9, 0)));
-        assert_eq!(layout.character('A'), Some(at(9, 1)));
-        assert_eq!(layout.character('@'), Some(at(17, 0)));
-        assert_eq!(layout.character('Ω'), Some(at(10, 1 | MOD5)));
-        assert_eq!(layout.character('z'), None);
+        assert_eq!(layout.keysym(Keysym::from_char('a')), Some(at(9, 0)));
+        assert_eq!(layout.keysym(Keysym::from_char('A')), Some(at(9, 1)));
+        assert_eq!(layout.keysym(Keysym::from_char('@')), Some(at(17, 0)));
+        assert_eq!(
+            layout.keysym(Keysym::from_char('Ω')),
+            Some(at(10, 1 | MOD5))
+        );
+        assert_eq!(layout.keysym(Keysym::from_char('z')), None);
         assert_eq!(layout.keysym(Keysym(0x0100_03a9)), Some(at(10, 1 | MOD5)));
     }
 
     #[test]
     fn the_current_group_counts() {
         let layout = map().layout(1, false);
-        assert_eq!(layout.character('ф'), Some(at(9, 0)));
-        assert_eq!(layout.character('a'), None);
-        assert_eq!(layout.character('q'), Some(at(10, 0)), "one group wraps");
+        assert_eq!(layout.keysym(Keysym::from_char('ф')), Some(at(9, 0)));
+        assert_eq!(layout.keysym(Keysym::from_char('a')), None);
+        assert_eq!(
+            layout.keysym(Keysym::from_char('q')),
+            Some(at(10, 0)),
+            "one group wraps"
+        );
     }
 
     #[test]
