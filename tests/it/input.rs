@@ -257,3 +257,70 @@ async fn a_dead_server_is_noticed_while_idle() {
         "{result:?}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guard_releases_at_the_server() {
+    let server = XServer::start(800, 600);
+    let (input, witness) = (
+        input(&server, Duration::from_millis(50)),
+        input(&server, LONG),
+    );
+    let keys = keys::parse("ctrl+a").expect("keys")[0].keys.clone();
+    input
+        .perform(Action::KeyDown(keys), (0, 0))
+        .await
+        .expect("down");
+    let released = async { while !witness.held().await.expect("a report").server.is_empty() {} };
+    let patience = Duration::from_secs(10);
+    tokio::time::timeout(patience, released)
+        .await
+        .expect("released by the guard");
+    assert!(!input.any_held());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn texts_and_drags_that_are_called_off_leave_nothing_down() {
+    let server = XServer::start(800, 600);
+    let (_window, input) = (Window::open(&server), input(&server, LONG));
+    let drag = Action::Drag {
+        path: (0..4000).map(|i| at(i % 800, i % 600)).collect(),
+        button: Button::Left,
+    };
+    for action in [drag, Action::Type("Shifted TEXT! ".repeat(5000))] {
+        // Called off at the first chance after it was queued: while it waits or while it runs.
+        tokio::select! {
+            biased;
+            result = input.perform(action, (0, 0)) => panic!("{result:?}"),
+            held = input.held() => drop(held.expect("a report")),
+        }
+        assert_eq!(input.held().await.expect("a report"), HeldReport::default());
+        input
+            .perform(click(5, 5, 1), (0, 0))
+            .await
+            .expect("the next action works");
+        assert_eq!(input.held().await.expect("a report"), HeldReport::default());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn descriptors_do_not_grow() {
+    let server = XServer::start(800, 600);
+    let input = input(&server, LONG);
+    let sockets = || {
+        let links = std::fs::read_dir("/proc/self/fd").expect("descriptors");
+        links.count()
+    };
+    input
+        .perform(click(1, 1, 1), (0, 0))
+        .await
+        .expect("a click");
+    let before = sockets();
+    for x in 0..1000 {
+        input
+            .perform(click(x % 800, 1, 1), (0, 0))
+            .await
+            .expect("a click");
+    }
+    // Other tests of this process open some meanwhile; a leak would be a thousand.
+    assert!(sockets() < before + 200);
+}
