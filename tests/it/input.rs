@@ -281,17 +281,17 @@ async fn the_guard_releases_at_the_server() {
 #[tokio::test(flavor = "multi_thread")]
 async fn texts_and_drags_that_are_called_off_leave_nothing_down() {
     let server = XServer::start(800, 600);
-    let (_window, input) = (Window::open(&server), input(&server, LONG));
+    let (window, input) = (Window::open(&server), input(&server, LONG));
     let drag = Action::Drag {
-        path: (0..4000).map(|i| at(i % 800, i % 600)).collect(),
+        path: (0..400_000).map(|i| at(i % 800, i % 600)).collect(),
         button: Button::Left,
     };
-    for action in [drag, Action::Type("Shifted TEXT! ".repeat(5000))] {
-        // Called off at the first chance after it was queued: while it waits or while it runs.
+    for action in [drag, Action::Type("Shifted TEXT! ".repeat(50_000))] {
+        // Called off in the middle: after its first events, long before its last.
         tokio::select! {
             biased;
             result = input.perform(action, (0, 0)) => panic!("{result:?}"),
-            held = input.held() => drop(held.expect("a report")),
+            () = async { while window.events().is_empty() { tokio::task::yield_now().await } } => {}
         }
         assert_eq!(input.held().await.expect("a report"), HeldReport::default());
         input
