@@ -44,6 +44,8 @@ pub struct XtestSink {
     pub(super) stale: bool,
     /// Temporary keys in the map, least recently used first.
     pub(super) temporary: Vec<Temporary>,
+    /// When we changed the map, until programs can have read it.
+    pub(super) changed: Option<Instant>,
 }
 
 /// A spare key that we gave a symbol.
@@ -96,6 +98,7 @@ impl XtestSink {
             layout,
             stale: false,
             temporary: Vec::new(),
+            changed: None,
         })
     }
 
@@ -245,6 +248,7 @@ impl InputSink for XtestSink {
             self.make_temporary(&wanted, &needed, cancel)?;
             self.refresh(group, num_lock_on)?;
         }
+        self.settle(cancel)?;
         let strokes = keysyms
             .iter()
             .map(|keysym| self.stroke(*keysym).ok_or(InputError::NoKey(*keysym)));

@@ -137,6 +137,9 @@ impl XtestSink {
                 self.refresh(group, false)?;
                 report.map_changes += 1;
             }
+            if !needed.is_empty() {
+                self.settle(cancel)?;
+            }
             self.type_stretch(&rest[..length], cancel, report)?;
             rest = &rest[length..];
         }
@@ -262,7 +265,17 @@ impl XtestSink {
             self.temporary.push(Temporary { code, keysym, used });
         }
         self.stale = true;
-        cancel.wait(SETTLE)
+        self.changed = Some(used);
+        self.settle(cancel)
+    }
+
+    /// Waits until programs can have read the last change of ours, also one whose own wait was called off.
+    pub(super) fn settle(&mut self, cancel: &Cancel) -> Result<(), InputError> {
+        if let Some(changed) = self.changed {
+            cancel.wait(SETTLE.saturating_sub(changed.elapsed()))?;
+            self.changed = None;
+        }
+        Ok(())
     }
 
     /// The temporary key to give away: not one of the chosen, nor one that the same text needs.
