@@ -14,7 +14,7 @@ use std::{
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, ValueEnum, parser::ValueSource};
 
 use crate::{
-    desktop::{self, geometry::Size},
+    desktop::{self, geometry::Size, provider::Provider},
     telemetry::LogFormat,
 };
 
@@ -491,12 +491,36 @@ fn runtime_dir(environment: &Environment) -> PathBuf {
 }
 
 fn desktop_config(
-    _args: &ServeArgs,
-    _environment: &Environment,
-    _state_dir: &Path,
-    _runtime_dir: &Path,
+    args: &ServeArgs,
+    environment: &Environment,
+    state_dir: &Path,
+    runtime_dir: &Path,
 ) -> desktop::Config {
-    desktop::Config {}
+    let usual = desktop::Config::new(
+        state_dir.to_owned(),
+        runtime_dir.to_owned(),
+        environment.pairs(),
+    );
+    desktop::Config {
+        mode: match args.desktop {
+            DesktopMode::Off => desktop::Mode::Off,
+            DesktopMode::Lazy => desktop::Mode::Lazy,
+            DesktopMode::Eager => desktop::Mode::Eager,
+        },
+        provider: match args.desktop_provider {
+            ProviderChoice::Auto => None,
+            ProviderChoice::Xvnc => Some(Provider::Xvnc),
+            ProviderChoice::Portabledesktop => Some(Provider::Portabledesktop),
+            ProviderChoice::Host => Some(Provider::Host),
+        },
+        size: args.desktop_size,
+        max_hold: args.max_hold,
+        portabledesktop_bin: args
+            .portabledesktop_bin
+            .clone()
+            .unwrap_or(usual.portabledesktop_bin),
+        ..usual
+    }
 }
 
 fn parse_size(text: &str) -> Result<Size, String> {

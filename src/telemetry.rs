@@ -83,10 +83,6 @@ impl MetricConstructor<Histogram> for SecondsBuckets {
 }
 
 /// Histogram family in seconds.
-#[expect(
-    private_interfaces,
-    reason = "the constructor is a detail of the family"
-)]
 pub type SecondsFamily<L> = Family<L, Histogram, SecondsBuckets>;
 
 /// Every metric of the daemon. A value, not a global: several servers may live in one test process.

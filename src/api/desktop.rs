@@ -21,9 +21,12 @@ use super::{
     },
 };
 use crate::desktop::{
-    geometry::Frame,
-    picture::{Answer, Format, Picture, PictureRequest},
-    vocabulary::coder::{self, CoderAction},
+    DesktopError,
+    access::{ActError, PictureError},
+    geometry::{Frame, Size},
+    picture::{Answer, Picture, PictureRequest},
+    provider::Provider,
+    vocabulary::coder::{CoderCommand, CoderRequest},
 };
 
 /// Time for anything that does not wait on purpose. Starting a desktop has limits of its own below this.
@@ -53,45 +56,34 @@ async fn within<T>(
     responses((status = 200, description = "The state", body = DesktopBody),
               (status = 503, description = "`desktop_disabled`", body = ErrorBody)))]
 pub async fn describe_desktop(State(api): State<ApiState>) -> Result<Response, ApiError> {
-    let status = api.desktop().status();
     if api.desktop().is_disabled() {
-        return Err(crate::desktop::DesktopError::Disabled.into());
+        return Err(DesktopError::Disabled.into());
     }
-    let running = status.running.clone();
+    let status = api.desktop().status();
+    let running = api.desktop().running_now();
     let size = match &running {
         // A desktop that dies meanwhile has no size; its state says so in a moment.
         Some(running) => {
-            within(DEADLINE, async {
-                Ok(running.screen.native_size().await.ok())
-            })
-            .await?
+            let asked = async { Ok(running.attached.screen.native_size().await.ok()) };
+            within(DEADLINE, asked).await?
         }
         None => None,
     };
     let body = DesktopBody {
-        state: status.state.as_str(),
-        provider: status.provider,
-        display: status.display.clone(),
-        xauthority: status
-            .xauthority
-            .as_ref()
-            .map(|path| path.display().to_string()),
+        state: status.state.name(),
+        provider: status.provider.map(Provider::name),
+        display: status.display,
+        xauthority: status.xauthority.map(|path| path.display().to_string()),
         width: size.map(|size| size.width),
         height: size.map(|size| size.height),
         pid: status.pid,
         uptime_ms: status.started_at.map(|at| millis(at.elapsed())),
         restarts: status.restarts,
-        last_error: status.last_error.as_ref().map(|error| LastErrorBody {
-            message: error.message.clone(),
-            log_tail: error.log_tail.clone(),
-        }),
-        viewers: api
-            .viewers()
-            .list()
-            .into_iter()
-            .map(ViewerBody::from)
-            .collect(),
-        input_held: running.is_some_and(|running| running.input.any_held()),
+        last_error: status
+            .last_error
+            .map(|error| LastErrorBody { message: error.message, log_tail: error.log_tail }),
+        viewers: api.viewers().list().into_iter().map(ViewerBody::from).collect(),
+        input_held: running.is_some_and(|running| running.attached.input.any_held()),
     };
     Ok(JsonAnswer(body).into_response())
 }
@@ -133,11 +125,7 @@ pub async fn resize_desktop(
     Json(body): Json<ResizeBody>,
 ) -> Result<Response, ApiError> {
     let size = body.size()?;
-    within(DEADLINE, async {
-        let running = api.desktop().running().await?;
-        Ok(running.screen.resize(size).await?)
-    })
-    .await?;
+    within(DEADLINE, async { Ok(api.desktop().resize(size).await?) }).await?;
     describe_desktop(State(api)).await
 }
 
@@ -150,35 +138,28 @@ pub async fn perform_action(
     State(api): State<ApiState>,
     Json(body): Json<ActionBody>,
 ) -> Result<Response, ApiError> {
-    let command = coder::translate(body.into())?;
+    let command = CoderCommand::new(&body.into())?;
     within(ACTION_DEADLINE, async move {
-        let running = api.desktop().running().await.map_err(failed_to_start)?;
-        match command.action {
-            CoderAction::Screenshot => {
-                let native = running.screen.native_size().await?;
-                let declared =
-                    Frame::new(command.declared.0, command.declared.1, native).declared();
+        match &command.request {
+            CoderRequest::Screenshot => {
+                let native = api.desktop().native_size().await.map_err(compatible_picture)?;
+                let frame = Frame::new(command.declared.0, command.declared.1, native);
+                let Size { width, height } = frame.declared();
                 let request = PictureRequest {
-                    format: Format::Png,
-                    quality: 80,
-                    width: Some(declared.width),
-                    height: Some(declared.height),
-                    region: None,
-                    zoom: false,
-                    cursor: true,
-                    max_bytes: None,
-                    if_none_match: None,
+                    width: Some(width),
+                    height: Some(height),
+                    ..PictureRequest::default()
                 };
-                match running.screen.picture(request).await? {
+                match api.desktop().picture(request).await.map_err(compatible_picture)? {
                     Answer::Picture(picture) => Ok(action_picture(&picture)),
                     Answer::Unchanged { .. } => unreachable!("nothing was named to compare with"),
                 }
             }
-            CoderAction::Input(action) => {
-                let name = command.name;
-                let outcome = running.input.perform(action, command.declared).await?;
+            CoderRequest::Input(action) => {
+                let performed = api.desktop().perform(action.clone(), command.declared).await;
+                let outcome = performed.map_err(compatible_act)?;
                 Ok(JsonAnswer(ActionAnswer {
-                    output: coder::output(&name, &outcome),
+                    output: command.output(&outcome),
                     screenshot_data: String::new(),
                     screenshot_width: None,
                     screenshot_height: None,
@@ -190,9 +171,23 @@ pub async fn perform_action(
     .await
 }
 
+fn compatible_picture(error: PictureError) -> ApiError {
+    match error {
+        PictureError::Desktop(error) => failed_to_start(error),
+        PictureError::Capture(error) => error.into(),
+    }
+}
+
+fn compatible_act(error: ActError) -> ApiError {
+    match error {
+        ActError::Desktop(error) => failed_to_start(error),
+        ActError::Input(error) => error.into(),
+    }
+}
+
 /// The compatible route words every failed start alike; the cause is the detail.
-pub(super) fn failed_to_start(error: crate::desktop::DesktopError) -> ApiError {
-    if matches!(error, crate::desktop::DesktopError::Disabled) {
+pub(super) fn failed_to_start(error: DesktopError) -> ApiError {
+    if matches!(error, DesktopError::Disabled) {
         return error.into();
     }
     ApiError::new(
@@ -247,8 +242,7 @@ pub async fn take_screenshot(
         .and_then(|value| value.to_str().ok());
     let request = query.request(named.map(ToOwned::to_owned))?;
     let answer = within(DEADLINE, async {
-        let running = api.desktop().running().await?;
-        Ok(running.screen.picture(request).await?)
+        Ok(api.desktop().picture(request).await?)
     })
     .await?;
     Ok(match answer {
@@ -321,11 +315,7 @@ fn picture_response(picture: &Picture, json: bool) -> Response {
 pub async fn describe_input(
     State(api): State<ApiState>,
 ) -> Result<JsonAnswer<InputBody>, ApiError> {
-    within(DEADLINE, async {
-        let running = api.desktop().running().await?;
-        Ok(JsonAnswer(running.input.held().await?.into()))
-    })
-    .await
+    within(DEADLINE, async { Ok(JsonAnswer(api.desktop().held().await?.into())) }).await
 }
 
 /// Releases every key and button, and ends the action that runs.
@@ -333,11 +323,7 @@ pub async fn describe_input(
     responses((status = 200, description = "What is held now", body = InputBody),
               (status = 503, description = "The desktop cannot start", body = ErrorBody)))]
 pub async fn reset_input(State(api): State<ApiState>) -> Result<JsonAnswer<InputBody>, ApiError> {
-    within(DEADLINE, async {
-        let running = api.desktop().running().await?;
-        Ok(JsonAnswer(running.input.reset().await?.into()))
-    })
-    .await
+    within(DEADLINE, async { Ok(JsonAnswer(api.desktop().reset_input().await?.into())) }).await
 }
 
 fn millis(duration: Duration) -> u64 {

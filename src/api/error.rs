@@ -10,6 +10,14 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::desktop::{
+    DesktopError,
+    access::{ActError, PictureError},
+    capture::CaptureError,
+    input::InputError,
+    vocabulary::coder::BadAction,
+};
+
 /// Body of every error answer.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ErrorBody {
@@ -151,6 +159,96 @@ impl IntoResponse for ApiError {
         }
         response
     }
+}
+
+impl From<DesktopError> for ApiError {
+    fn from(error: DesktopError) -> Self {
+        let code = match &error {
+            DesktopError::Disabled => "desktop_disabled",
+            DesktopError::StartFailed { .. } => "desktop_start_failed",
+            DesktopError::TimedOut { .. } => "desktop_timed_out",
+            DesktopError::Stopped => "desktop_stopped",
+            DesktopError::GaveUp { .. } => "desktop_gave_up",
+            DesktopError::ShuttingDown => "shutting_down",
+        };
+        let answer = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, sentence(&error));
+        match error.source() {
+            Some(source) => answer.with_detail(chain(source)).with_cause(&error),
+            None => answer,
+        }
+    }
+}
+
+impl From<CaptureError> for ApiError {
+    fn from(error: CaptureError) -> Self {
+        let (status, code) = match &error {
+            CaptureError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            CaptureError::BadRegion { .. } => (StatusCode::BAD_REQUEST, "out_of_frame"),
+            CaptureError::CannotFit { .. } => (StatusCode::BAD_REQUEST, "cannot_fit"),
+            CaptureError::ConnectionLost { .. } | CaptureError::Ended => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "desktop_connection_lost")
+            }
+            CaptureError::Encode { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "encode_failed"),
+            CaptureError::Server { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "display_failed"),
+            CaptureError::Unsupported(_) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "display_unsupported")
+            }
+            CaptureError::Resize { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "resize_refused"),
+        };
+        Self::new(status, code, sentence(&error)).with_cause(&error)
+    }
+}
+
+impl From<InputError> for ApiError {
+    fn from(error: InputError) -> Self {
+        let (status, code) = match &error {
+            InputError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            InputError::Cancelled => (StatusCode::CONFLICT, "input_cancelled"),
+            InputError::ControlCharacter { .. } => (StatusCode::BAD_REQUEST, "control_character"),
+            InputError::NoKey(_) => (StatusCode::BAD_REQUEST, "no_such_key"),
+            InputError::Stopped | InputError::ConnectionLost { .. } => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "desktop_connection_lost")
+            }
+            InputError::Refused { .. } | InputError::MissingExtension(_) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "display_failed")
+            }
+        };
+        Self::new(status, code, sentence(&error)).with_cause(&error)
+    }
+}
+
+impl From<PictureError> for ApiError {
+    fn from(error: PictureError) -> Self {
+        match error {
+            PictureError::Desktop(error) => error.into(),
+            PictureError::Capture(error) => error.into(),
+        }
+    }
+}
+
+impl From<ActError> for ApiError {
+    fn from(error: ActError) -> Self {
+        match error {
+            ActError::Desktop(error) => error.into(),
+            ActError::Input(error) => error.into(),
+        }
+    }
+}
+
+impl From<BadAction> for ApiError {
+    fn from(error: BadAction) -> Self {
+        let message = error.message.clone();
+        let detail = error.detail.unwrap_or_else(|| message.clone());
+        Self::invalid_field(message, error.field, detail)
+    }
+}
+
+/// An error's own words as a sentence for the caller.
+fn sentence(error: &dyn Error) -> String {
+    let text = error.to_string();
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().to_string());
+    format!("{}{}.", first.unwrap_or_default(), letters.as_str())
 }
 
 /// 404 for a path without a route.

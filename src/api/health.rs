@@ -11,7 +11,7 @@ use super::{
     state::ApiState,
     types::health::{Health, Part, Parts, Readiness, Version},
 };
-use crate::desktop::state::State as DesktopState;
+use crate::desktop::state::Phase;
 
 /// The process is up. Touches no other part.
 #[utoipa::path(get, path = "/healthz", tag = "health", security(()),
@@ -26,10 +26,10 @@ pub async fn check_health() -> Json<Health> {
               (status = 503, description = "A part is not ready, or the daemon stops", body = Readiness)))]
 pub async fn check_readiness(State(api): State<ApiState>) -> Response {
     let state = api.desktop().status().state;
-    let ready = !matches!(state, DesktopState::Failed | DesktopState::Stopping);
+    let ready = !matches!(state, Phase::Failed | Phase::Stopping);
     let desktop = Part {
         ready,
-        state: state.as_str(),
+        state: state.name(),
     };
     let ready = desktop.ready && !api.shutdown().is_stopping();
     let status = if ready {

@@ -63,5 +63,4 @@ fn route_table() -> OpenApiRouter<ApiState> {
         // people
         .routes(routes!(vnc::watch_desktop))
 }
-//! x
 

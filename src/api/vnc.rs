@@ -60,7 +60,8 @@ pub async fn watch_desktop(
         ));
     };
     let server = relay::connect(address).await.map_err(|error| failed_to_connect(&error))?;
-    let screen = running.screen.clone();
+    let (screen, input) = (running.attached.screen.clone(), running.attached.input.clone());
+    let shutdown = api.shutdown().clone();
     let options = RelayOptions {
         view_only,
         timings: Timings::default(),
@@ -70,6 +71,11 @@ pub async fn watch_desktop(
         metrics: Arc::clone(api.metrics()),
         // A moved pointer is a changed picture, and no damage tells of it.
         on_activity: Box::new(move |_| screen.invalidate()),
+        // Half a message cannot be followed by a release, so the release goes another way.
+        on_abandoned: Box::new(move || {
+            let input = input.clone();
+            shutdown.spawn(async move { input.reset().await });
+        }),
     };
     Ok(ws::accept(upgrade, api.shutdown(), async move |reader, writer| {
         tracing::info!(viewer = %viewer.id(), %peer, view_only, "viewer came");

@@ -1,34 +1,71 @@
-//! Our own connections to a running display.
+//! Our own connections to a running display: one for pictures, one for input, each with threads of its own.
+
+use std::sync::Arc;
 
 use super::{
     StartError,
+    capture::Screen,
+    input::{Input, InputOptions},
     launch::Context,
     readiness::apart,
-    x11::{Address, link::Link},
+    x11::{self, Address, X11Source, XtestSink},
 };
+use crate::telemetry::Metrics;
 
 /// Our connections. Clones are the same ones; the last one dropped closes them.
 #[derive(Clone, Debug)]
 pub struct Attached {
-    link: Link,
+    /// Pictures.
+    pub screen: Screen,
+    /// Input.
+    pub input: Input,
 }
 
 /// Connects to a display whose X server answers.
-pub async fn attach(_context: &Context, address: &Address) -> Result<Attached, StartError> {
+pub async fn attach(context: &Context, address: &Address) -> Result<Attached, StartError> {
     let address = address.clone();
-    let link = apart("desk-attach", move || Link::open(&address))
-        .await
-        .map_err(|error| StartError::Attach(Box::new(error)))?
-        .map_err(|error| StartError::Attach(Box::new(error)))?;
-    Ok(Attached { link })
+    let metrics = Arc::clone(&context.metrics);
+    let max_hold = context.config.max_hold;
+    let attached = apart("desk-attach", move || {
+        let screen = Box::new(X11Source::open(&address).map_err(boxed)?);
+        let (connection, number) = x11::connect(&address).map_err(boxed)?;
+        let sink = Box::new(XtestSink::new(connection, number).map_err(boxed)?);
+        join(screen, sink, max_hold, metrics)
+    });
+    attached.await.map_err(boxed)?
+}
+
+/// Puts a source of pictures and a sink of input together: what input moves, pictures show.
+pub fn join(
+    source: Box<dyn super::capture::FrameSource>,
+    sink: Box<dyn super::input::InputSink>,
+    max_hold: std::time::Duration,
+    metrics: Arc<Metrics>,
+) -> Result<Attached, StartError> {
+    let screen = Screen::spawn(source, Arc::clone(&metrics)).map_err(boxed)?;
+    let moved = screen.clone();
+    let options = InputOptions { max_hold, on_moved: Box::new(move || moved.invalidate()) };
+    let input = Input::spawn(sink, options, metrics).map_err(boxed)?;
+    Ok(Attached { screen, input })
+}
+
+fn boxed(error: impl std::error::Error + Send + Sync + 'static) -> StartError {
+    StartError::Attach(Box::new(error))
 }
 
 impl Attached {
     /// Resolves when one of them broke, with the reason. May be dropped and called again.
     pub async fn closed(&self) -> String {
-        self.link.closed().await
+        tokio::select! {
+            error = self.screen.closed() => error.to_string(),
+            error = self.input.closed() => error.to_string(),
+        }
     }
 
     /// Releases what an earlier connection of ours left pressed.
-    pub async fn release(&self) {}
+    pub async fn release(&self) {
+        if let Err(error) = self.input.reset().await {
+            tracing::warn!(%error, "failed to release input after attaching");
+        }
+    }
 }

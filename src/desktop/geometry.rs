@@ -1,5 +1,8 @@
 //! Points, sizes and frames; the one place that maps coordinates.
 
+/// Sides that a desktop may have, in pixels.
+pub const SIDE_RANGE: std::ops::RangeInclusive<u32> = 320..=7680;
+
 /// A point in pixels. The origin is the top left corner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Point {

@@ -22,6 +22,7 @@
 //!   after five crashes within a minute, not before someone asks for a start.
 //! - **Stopping** holds whether a start follows.
 
+pub mod access;
 pub mod attach;
 pub mod authority;
 pub mod capture;
@@ -216,6 +217,11 @@ impl Desktop {
             snapshot,
             status,
         }
+    }
+
+    /// Whether the configuration switches the desktop off.
+    pub fn is_disabled(&self) -> bool {
+        self.mode == Mode::Off
     }
 
     /// What people see now. Never waits.

@@ -32,6 +32,19 @@ pub enum Phase {
     Stopping,
 }
 
+impl Phase {
+    /// Its name in answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Failed => "failed",
+            Self::Stopping => "stopping",
+        }
+    }
+}
+
 /// When a failed desktop is started again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {

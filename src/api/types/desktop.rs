@@ -9,11 +9,12 @@ use crate::{
         geometry::{Rect, SIDE_RANGE, Size},
         input::{Held, HeldReport},
         picture::{Format, PictureRequest},
+        viewers::ViewerInfo,
         vocabulary::coder::CoderFields,
     },
 };
 
-/// Largest `max_bytes`; anything above is no limit at all.
+/// JPEG quality when the query names none.
 const DEFAULT_QUALITY: u8 = 80;
 
 /// Body of `GET /api/v0/desktop` and of the routes that change its state.
@@ -71,6 +72,20 @@ pub struct ViewerBody {
     pub bytes_to_server: u64,
 }
 
+impl From<ViewerInfo> for ViewerBody {
+    fn from(viewer: ViewerInfo) -> Self {
+        let connected = viewer.connected_at.elapsed().unwrap_or_default();
+        Self {
+            id: viewer.id.to_string(),
+            peer: viewer.peer,
+            view_only: viewer.view_only,
+            connected_ms: u64::try_from(connected.as_millis()).unwrap_or(u64::MAX),
+            bytes_to_viewer: viewer.bytes_to_viewer,
+            bytes_to_server: viewer.bytes_to_server,
+        }
+    }
+}
+
 /// Body of `POST /api/v0/desktop/resize`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct ResizeBody {
@@ -103,7 +118,8 @@ impl ResizeBody {
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct ActionBody {
     /// Name of the action, as in `left_click`.
-    pub action: Option<String>,
+    #[serde(default)]
+    pub action: String,
     /// Point in the declared frame.
     pub coordinate: Option<[i64; 2]>,
     /// Where a drag starts.
@@ -293,8 +309,8 @@ pub struct InputBody {
 pub struct HeldBody {
     /// Key names.
     pub keys: Vec<String>,
-    /// Buttons by number, 1 being the left one.
-    pub buttons: Vec<u8>,
+    /// Buttons by name, as in `left`.
+    pub buttons: Vec<String>,
 }
 
 impl From<HeldReport> for InputBody {

@@ -5,7 +5,6 @@ pub mod xvnc;
 
 use std::{
     fs, io,
-    net::SocketAddr,
     os::unix::{
         ffi::OsStrExt,
         fs::{DirBuilderExt, OpenOptionsExt},
@@ -14,17 +13,9 @@ use std::{
     sync::Arc,
 };
 
+pub use super::rfb::RfbAddress;
 use super::{Config, StartError, command::Environment, session, x11};
 use crate::sys::{child::Process, logfile, procfs};
-
-/// Where an RFB server listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RfbAddress {
-    /// A Unix socket.
-    Unix(PathBuf),
-    /// A TCP port, on loopback.
-    Tcp(SocketAddr),
-}
 
 /// Who runs the desktop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

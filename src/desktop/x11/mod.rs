@@ -6,13 +6,11 @@ mod damage;
 mod image;
 pub mod inject;
 mod keymap;
-pub mod link;
 mod randr;
 pub mod root;
 pub mod source;
 mod text;
 
 pub use connection::{Address, ConnectError, connect};
+pub use inject::XtestSink;
 pub use source::X11Source;
-
-pub use connection::{Address, ConnectError, connect};

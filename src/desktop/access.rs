@@ -1,0 +1,102 @@
+//! Pictures and input of whatever desktop runs: starts it when need be, and follows it over a restart.
+
+use std::sync::Arc;
+
+use super::{
+    Desktop, DesktopError, Running,
+    capture::CaptureError,
+    geometry::Size,
+    input::{Action, HeldReport, InputError, Outcome},
+    picture::{Answer, PictureRequest},
+};
+
+/// Why there is no picture.
+#[derive(Debug, thiserror::Error)]
+pub enum PictureError {
+    /// There is no desktop.
+    #[error(transparent)]
+    Desktop(#[from] DesktopError),
+    /// There is one, but it gave none.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+}
+
+/// Why an action was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum ActError {
+    /// There is no desktop.
+    #[error(transparent)]
+    Desktop(#[from] DesktopError),
+    /// There is one, but it did not take the action.
+    #[error(transparent)]
+    Input(#[from] InputError),
+}
+
+impl Desktop {
+    /// A picture. One that breaks off with its desktop is taken from the next one, once: looking changes nothing.
+    /// Dropping the future abandons the work.
+    pub async fn picture(&self, request: PictureRequest) -> Result<Answer, PictureError> {
+        let running = self.running().await?;
+        match running.attached.screen.picture(request.clone()).await {
+            Err(error) if error.is_final() => {
+                let next = self.successor(&running).await?;
+                Ok(next.attached.screen.picture(request).await?)
+            }
+            answer => Ok(answer?),
+        }
+    }
+
+    /// The size of the screen, asked from its server. Follows a restart like [`Desktop::picture`].
+    pub async fn native_size(&self) -> Result<Size, PictureError> {
+        let running = self.running().await?;
+        match running.attached.screen.native_size().await {
+            Err(error) if error.is_final() => {
+                let next = self.successor(&running).await?;
+                Ok(next.attached.screen.native_size().await?)
+            }
+            size => Ok(size?),
+        }
+    }
+
+    /// Changes the size of the screen; gives the one it then has.
+    pub async fn resize(&self, size: Size) -> Result<Size, PictureError> {
+        Ok(self.running().await?.attached.screen.resize(size).await?)
+    }
+
+    /// Performs one action. It is tried again on the next desktop only when this one took nothing of it.
+    /// Dropping the future calls the action off.
+    pub async fn perform(
+        &self,
+        action: Action,
+        declared: (i64, i64),
+    ) -> Result<Outcome, ActError> {
+        let running = self.running().await?;
+        match running.attached.input.perform(action.clone(), declared).await {
+            Err(InputError::Stopped) => {
+                let next = self.successor(&running).await?;
+                Ok(next.attached.input.perform(action, declared).await?)
+            }
+            outcome => Ok(outcome?),
+        }
+    }
+
+    /// What is held.
+    pub async fn held(&self) -> Result<HeldReport, ActError> {
+        Ok(self.running().await?.attached.input.held().await?)
+    }
+
+    /// Calls the running action off and releases everything.
+    pub async fn reset_input(&self) -> Result<HeldReport, ActError> {
+        Ok(self.running().await?.attached.input.reset().await?)
+    }
+
+    /// The desktop after one whose connections broke.
+    async fn successor(&self, broken: &Arc<Running>) -> Result<Arc<Running>, DesktopError> {
+        let wait = self.wait;
+        match tokio::time::timeout(wait, self.changed_from(broken)).await {
+            Ok(Some(running)) => Ok(running),
+            Ok(None) => Err(DesktopError::ShuttingDown),
+            Err(_) => Err(DesktopError::TimedOut { waited: wait, source: None }),
+        }
+    }
+}
