@@ -3,7 +3,7 @@
 //! ```text
 //! picture() --if_none_match, nothing happened--> Unchanged               (no other thread runs)
 //!     |
-//!     +--queue (64)--> capture thread: verify, grab ----queue (64)----> encode threads --> everyone who waits
+//!     +--queue (256)-> capture thread: verify, grab ----queue (64)----> encode threads --> everyone who waits
 //!                        |  what is known already: Unchanged, a picture in the making, one of the last four
 //!                        +- at most 3 grabbed frames are alive; more requests wait and then share the next grab
 //! ```
@@ -44,8 +44,8 @@ use super::{
 };
 use crate::{sys, telemetry::Metrics};
 
-/// Requests that may wait for the capture thread.
-const QUEUE: usize = 64;
+/// Requests that may wait for the capture thread; abandoned ones count until it looks.
+const QUEUE: usize = 256;
 
 /// How long a pointer that nobody moved through us counts as where it was: programs that warp it cause no event. A
 /// round trip tells the truth and costs some 40 µs, too much for an answer without any other work.
