@@ -133,7 +133,7 @@ async fn a_page_opened_with_the_token_sets_a_cookie_that_opens_the_rest() {
 #[tokio::test]
 async fn foreign_hosts_and_origins_are_refused_even_without_authentication() {
     let daemon = Daemon::start(&["--no-auth", "--allowed-host", "desk.example", "--allowed-origin", "https://ok.example"]);
-    let with = |name: &'static str, value: &'static str| async {
+    let with = async |name: &'static str, value: &'static str| {
         let request = daemon.bare(Method::GET, "/api/v0/version").header(name, value);
         json_of(request.send().await.expect("an answer")).await
     };
