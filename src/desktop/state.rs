@@ -338,8 +338,15 @@ impl Machine {
                 (Retry::Never, false) => (Verdict::Refused(Refusal::GaveUp), None),
                 (Retry::At(_) | Retry::Never, true) | (Retry::OnDemand, _) => {
                     if *clearing {
-                        *retry = Retry::At(Duration::ZERO);
-                        return (Verdict::Accepted, None);
+                        // At once, when the rest is cleared.
+                        let at_once = Retry::At(Duration::ZERO);
+                        let verdict = if *retry == at_once {
+                            Verdict::Already
+                        } else {
+                            Verdict::Accepted
+                        };
+                        *retry = at_once;
+                        return (verdict, None);
                     }
                     (Verdict::Accepted, self.launch(false))
                 }

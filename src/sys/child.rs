@@ -386,7 +386,7 @@ mod tests {
         let (mut reader, writer) = io::pipe().expect("a pipe");
         let number = writer.as_raw_fd();
         let deaf = shell(&format!(
-            "trap '' TERM; echo x >&{number}; while :; do read x; done < /dev/zero"
+            "trap '' TERM; echo x >/proc/self/fd/{number}; while :; do read x; done < /dev/zero"
         ))
         .pass(writer.into())
         .start()
@@ -402,7 +402,7 @@ mod tests {
     async fn stop_ends_the_grandchildren() {
         let (mut reader, writer) = io::pipe().expect("a pipe");
         let number = writer.as_raw_fd();
-        let script = format!("sleep 1000 & echo $! >&{number}; exec {number}>&-; wait");
+        let script = format!("sleep 1000 & echo $! >/proc/self/fd/{number}; wait");
         let leader = shell(&script).pass(writer.into()).start().expect("sh");
         let mut text = [0; 32];
         let length = reader.read(&mut text).expect("the grandchild's pid");
@@ -421,7 +421,7 @@ mod tests {
         let (mut reader, writer) = io::pipe().expect("a pipe");
         let number = writer.as_raw_fd();
         let environment = [("A".into(), "1".into())];
-        let script = format!("{{ env; ls /proc/self/fd | wc -l; }} >&{number}");
+        let script = format!("{{ env; ls /proc/self/fd | wc -l; }} >/proc/self/fd/{number}");
         let child = shell(&script)
             .environment(&environment)
             .pass(writer.into())
