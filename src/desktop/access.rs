@@ -65,13 +65,14 @@ impl Desktop {
 
     /// Performs one action. It is tried again on the next desktop only when this one took nothing of it.
     /// Dropping the future calls the action off.
-    pub async fn perform(
-        &self,
-        action: Action,
-        declared: (i64, i64),
-    ) -> Result<Outcome, ActError> {
+    pub async fn perform(&self, action: Action, declared: (i64, i64)) -> Result<Outcome, ActError> {
         let running = self.running().await?;
-        match running.attached.input.perform(action.clone(), declared).await {
+        match running
+            .attached
+            .input
+            .perform(action.clone(), declared)
+            .await
+        {
             Err(InputError::Stopped) => {
                 let next = self.successor(&running).await?;
                 Ok(next.attached.input.perform(action, declared).await?)
@@ -96,7 +97,10 @@ impl Desktop {
         match tokio::time::timeout(wait, self.changed_from(broken)).await {
             Ok(Some(running)) => Ok(running),
             Ok(None) => Err(DesktopError::ShuttingDown),
-            Err(_) => Err(DesktopError::TimedOut { waited: wait, source: None }),
+            Err(_) => Err(DesktopError::TimedOut {
+                waited: wait,
+                source: None,
+            }),
         }
     }
 }

@@ -44,7 +44,10 @@ pub fn join(
 ) -> Result<Attached, StartError> {
     let screen = Screen::spawn(source, Arc::clone(&metrics)).map_err(boxed)?;
     let moved = screen.clone();
-    let options = InputOptions { max_hold, on_moved: Box::new(move || moved.invalidate()) };
+    let options = InputOptions {
+        max_hold,
+        on_moved: Box::new(move || moved.invalidate()),
+    };
     let input = Input::spawn(sink, options, metrics).map_err(boxed)?;
     Ok(Attached { screen, input })
 }

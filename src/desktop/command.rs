@@ -199,7 +199,7 @@ fn bus_address(socket: &Path) -> OsString {
     for byte in socket.as_os_str().as_bytes() {
         match byte {
             b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'_' | b'/' | b'.' | b'*' => {
-                address.push(*byte)
+                address.push(*byte);
             }
             _ => address.extend(format!("%{byte:02x}").bytes()),
         }

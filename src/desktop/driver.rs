@@ -198,8 +198,7 @@ impl Driver {
     fn request(&mut self, request: Request) -> Verdict {
         let (verdict, effect) = self.machine.request(request);
         match request {
-            Request::Use | Request::Start => self.wanted = true,
-            Request::Restart => self.wanted = true,
+            Request::Use | Request::Start | Request::Restart => self.wanted = true,
             Request::Stop | Request::Close => self.wanted = false,
         }
         if request != Request::Use && verdict == Verdict::Accepted {

@@ -311,12 +311,11 @@ impl Desktop {
             return Err(DesktopError::Disabled);
         }
         let (reply, answer) = oneshot::channel();
-        let closed = |_| DesktopError::ShuttingDown;
         self.commands
             .send(Command { request, reply })
             .await
-            .map_err(|_| closed(()))?;
-        match answer.await.map_err(|_| closed(()))? {
+            .map_err(|_| DesktopError::ShuttingDown)?;
+        match answer.await.map_err(|_| DesktopError::ShuttingDown)? {
             Verdict::Accepted | Verdict::Already => Ok(()),
             Verdict::Refused(Refusal::Closing) => Err(DesktopError::ShuttingDown),
             Verdict::Refused(Refusal::GaveUp) => Err(self.snapshot.borrow().gave_up()),

@@ -11,7 +11,7 @@ pub const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// Longest pause before a restart.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// The span in which crashes are counted; what ran longer begins anew with the shortest pause.
-pub const SPAN: Duration = Duration::from_secs(60);
+pub const SPAN: Duration = Duration::from_mins(1);
 /// So many crashes within [`SPAN`] are the last.
 pub const CRASHES: usize = 5;
 /// So many failed reconnections in a row mean that the X server itself is sick.
@@ -318,14 +318,14 @@ impl Machine {
         self.streak = 0;
     }
 
-    fn launch(&mut self, again: bool) -> Option<Effect> {
+    fn launch(&mut self, again: bool) -> Effect {
         self.state = State::Starting;
-        Some(Effect::Launch { again })
+        Effect::Launch { again }
     }
 
     fn up(&mut self, forced: bool) -> (Verdict, Option<Effect>) {
         match &mut self.state {
-            State::Stopped => (Verdict::Accepted, self.launch(false)),
+            State::Stopped => (Verdict::Accepted, Some(self.launch(false))),
             State::Starting | State::Running { .. } | State::Stopping { then_start: true } => {
                 (Verdict::Already, None)
             }
@@ -348,7 +348,7 @@ impl Machine {
                         *retry = at_once;
                         return (verdict, None);
                     }
-                    (Verdict::Accepted, self.launch(false))
+                    (Verdict::Accepted, Some(self.launch(false)))
                 }
             },
         }
@@ -470,7 +470,7 @@ impl Machine {
 
     fn cleared(&mut self) -> Option<Effect> {
         match &mut self.state {
-            State::Stopping { then_start: true } => self.launch(false),
+            State::Stopping { then_start: true } => Some(self.launch(false)),
             State::Stopping { then_start: false } => {
                 self.state = State::Stopped;
                 None
@@ -524,7 +524,7 @@ impl Machine {
             State::Failed {
                 retry: Retry::At(at),
                 clearing: false,
-            } if *at <= now => effects.extend(self.launch(true)),
+            } if *at <= now => effects.push(self.launch(true)),
             State::Running {
                 window_manager,
                 connections,

@@ -164,7 +164,7 @@ fn prepare(keep: &[RawFd]) -> io::Result<()> {
         libc::close_range(
             3,
             libc::c_uint::MAX,
-            libc::CLOSE_RANGE_CLOEXEC as libc::c_int,
+            libc::CLOSE_RANGE_CLOEXEC.cast_signed(),
         );
         for descriptor in keep {
             if libc::fcntl(*descriptor, libc::F_SETFD, 0) < 0 {

@@ -3,7 +3,6 @@
 use std::{io, thread::JoinHandle};
 
 /// Starts a thread with a name of at most 15 bytes (the kernel cuts longer ones), as `ps -T` shows it.
-#[expect(clippy::disallowed_methods, reason = "this is the one place")]
 pub fn spawn<T, F>(name: &str, work: F) -> io::Result<JoinHandle<T>>
 where
     T: Send + 'static,

@@ -178,9 +178,9 @@ fn display(value: &Value) -> Result<String, StartError> {
         Value::String(text) => text.strip_prefix(':').unwrap_or(text).parse().ok(),
         _ => None,
     };
-    match number {
-        Some(number) if number <= u64::from(u16::MAX) => Ok(format!(":{number}")),
-        _ => Err(bad("display", value)),
+    match number.map(u16::try_from) {
+        Some(Ok(number)) => Ok(format!(":{number}")),
+        Some(Err(_)) | None => Err(bad("display", value)),
     }
 }
 

@@ -28,7 +28,7 @@ const BACKGROUND: [u16; 3] = [0x3b00, 0x4200, 0x5200];
 #[derive(Debug)]
 pub struct Root {
     connection: RustConnection,
-    root: Window,
+    window: Window,
     check: Atom,
 }
 
@@ -69,7 +69,7 @@ impl Root {
             .atom;
         Ok(Self {
             connection,
-            root,
+            window: root,
             check,
         })
     }
@@ -81,7 +81,7 @@ impl Root {
             .setup()
             .roots
             .iter()
-            .find(|screen| screen.root == self.root);
+            .find(|screen| screen.root == self.window);
         let colormap = colormap.map_or(x11rb::NONE, |screen| screen.default_colormap);
         let [red, green, blue] = BACKGROUND;
         let pixel = connection
@@ -106,15 +106,15 @@ impl Root {
         )?;
         let attributes = ChangeWindowAttributesAux::new().background_pixel(pixel);
         connection
-            .change_window_attributes(self.root, &attributes)?
+            .change_window_attributes(self.window, &attributes)?
             .check()?;
         // A server without its fonts has no such cursor; it then keeps its own.
         let attributes = ChangeWindowAttributesAux::new().cursor(cursor);
         let _ = connection
-            .change_window_attributes(self.root, &attributes)?
+            .change_window_attributes(self.window, &attributes)?
             .check();
         connection
-            .clear_area(false, self.root, 0, 0, 0, 0)?
+            .clear_area(false, self.window, 0, 0, 0, 0)?
             .check()?;
         Ok(())
     }
@@ -122,7 +122,7 @@ impl Root {
     /// Waits until a window manager owns the root window, and at most so long; whether it does.
     pub fn wait_for_window_manager(&self, limit: Duration) -> Result<bool, RootError> {
         let deadline = Instant::now() + limit;
-        self.listen(self.root)?;
+        self.listen(self.window)?;
         loop {
             if self.has_window_manager()? {
                 return Ok(true);
@@ -153,7 +153,7 @@ impl Root {
 
     /// The root names a window, and that window names itself: the second part tells a living one from a leftover.
     fn has_window_manager(&self) -> Result<bool, RootError> {
-        let Some(window) = self.named_by(self.root)? else {
+        let Some(window) = self.named_by(self.window)? else {
             return Ok(false);
         };
         self.listen(window)?;
