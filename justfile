@@ -24,9 +24,9 @@ doc:
 bench *flags:
     scripts/bench desktop {{flags}}
 
-# Fuzz the RFB codec (nightly, cargo-fuzz)
-fuzz target="client_messages" *flags:
-    cd tests/fuzz && cargo +nightly fuzz run {{target}} {{flags}}
+# Fuzz the RFB codec: rfb_messages or rfb_handshake (nightly, cargo-fuzz)
+fuzz target="rfb_messages" *flags:
+    cargo +nightly fuzz run --fuzz-dir tests/fuzz {{target}} {{flags}}
 
 # Accept what the snapshot tests found, then look at `git diff`
 snapshots:
