@@ -79,10 +79,16 @@ pub async fn describe_desktop(State(api): State<ApiState>) -> Result<Response, A
         pid: status.pid,
         uptime_ms: status.started_at.map(|at| millis(at.elapsed())),
         restarts: status.restarts,
-        last_error: status
-            .last_error
-            .map(|error| LastErrorBody { message: error.message, log_tail: error.log_tail }),
-        viewers: api.viewers().list().into_iter().map(ViewerBody::from).collect(),
+        last_error: status.last_error.map(|error| LastErrorBody {
+            message: error.message,
+            log_tail: error.log_tail,
+        }),
+        viewers: api
+            .viewers()
+            .list()
+            .into_iter()
+            .map(ViewerBody::from)
+            .collect(),
         input_held: running.is_some_and(|running| running.attached.input.any_held()),
     };
     Ok(JsonAnswer(body).into_response())
@@ -142,7 +148,11 @@ pub async fn perform_action(
     within(ACTION_DEADLINE, async move {
         match &command.request {
             CoderRequest::Screenshot => {
-                let native = api.desktop().native_size().await.map_err(compatible_picture)?;
+                let native = api
+                    .desktop()
+                    .native_size()
+                    .await
+                    .map_err(compatible_picture)?;
                 let frame = Frame::new(command.declared.0, command.declared.1, native);
                 let Size { width, height } = frame.declared();
                 let request = PictureRequest {
@@ -150,13 +160,21 @@ pub async fn perform_action(
                     height: Some(height),
                     ..PictureRequest::default()
                 };
-                match api.desktop().picture(request).await.map_err(compatible_picture)? {
+                match api
+                    .desktop()
+                    .picture(request)
+                    .await
+                    .map_err(compatible_picture)?
+                {
                     Answer::Picture(picture) => Ok(action_picture(&picture)),
                     Answer::Unchanged { .. } => unreachable!("nothing was named to compare with"),
                 }
             }
             CoderRequest::Input(action) => {
-                let performed = api.desktop().perform(action.clone(), command.declared).await;
+                let performed = api
+                    .desktop()
+                    .perform(action.clone(), command.declared)
+                    .await;
                 let outcome = performed.map_err(compatible_act)?;
                 Ok(JsonAnswer(ActionAnswer {
                     output: command.output(&outcome),
@@ -315,7 +333,10 @@ fn picture_response(picture: &Picture, json: bool) -> Response {
 pub async fn describe_input(
     State(api): State<ApiState>,
 ) -> Result<JsonAnswer<InputBody>, ApiError> {
-    within(DEADLINE, async { Ok(JsonAnswer(api.desktop().held().await?.into())) }).await
+    within(DEADLINE, async {
+        Ok(JsonAnswer(api.desktop().held().await?.into()))
+    })
+    .await
 }
 
 /// Releases every key and button, and ends the action that runs.
@@ -323,7 +344,10 @@ pub async fn describe_input(
     responses((status = 200, description = "What is held now", body = InputBody),
               (status = 503, description = "The desktop cannot start", body = ErrorBody)))]
 pub async fn reset_input(State(api): State<ApiState>) -> Result<JsonAnswer<InputBody>, ApiError> {
-    within(DEADLINE, async { Ok(JsonAnswer(api.desktop().reset_input().await?.into())) }).await
+    within(DEADLINE, async {
+        Ok(JsonAnswer(api.desktop().reset_input().await?.into()))
+    })
+    .await
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -63,4 +63,3 @@ fn route_table() -> OpenApiRouter<ApiState> {
         // people
         .routes(routes!(vnc::watch_desktop))
 }
-

@@ -64,7 +64,10 @@ pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
 
 /// Whether a request path is the page or one of its files, which need no token.
 pub fn is_asset(path: &str) -> bool {
-    path == "/" || path.strip_prefix('/').is_some_and(|file| Assets::get(file).is_some())
+    path == "/"
+        || path
+            .strip_prefix('/')
+            .is_some_and(|file| Assets::get(file).is_some())
 }
 
 /// The answer for an embedded file (`viewer.js`, without a leading slash); `None` if there is no such

@@ -48,9 +48,16 @@ pub async fn watch_desktop(
 ) -> Result<Response, ApiError> {
     let upgrade = upgrade.map_err(|rejection| ws::not_an_upgrade(&rejection))?;
     let view_only = query.view_only.unwrap_or(false);
-    let viewer = api.viewers().admit(peer.to_string(), view_only).map_err(|full| {
-        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_viewers", full.to_string())
-    })?;
+    let viewer = api
+        .viewers()
+        .admit(peer.to_string(), view_only)
+        .map_err(|full| {
+            ApiError::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too_many_viewers",
+                full.to_string(),
+            )
+        })?;
     let running = api.desktop().running().await.map_err(failed_to_start)?;
     let Some(address) = &running.rfb else {
         return Err(ApiError::new(
@@ -59,8 +66,13 @@ pub async fn watch_desktop(
             "This desktop has no RFB server; start deskd with --host-vnc to name one.",
         ));
     };
-    let server = relay::connect(address).await.map_err(|error| failed_to_connect(&error))?;
-    let (screen, input) = (running.attached.screen.clone(), running.attached.input.clone());
+    let server = relay::connect(address)
+        .await
+        .map_err(|error| failed_to_connect(&error))?;
+    let (screen, input) = (
+        running.attached.screen.clone(),
+        running.attached.input.clone(),
+    );
     let shutdown = api.shutdown().clone();
     let options = RelayOptions {
         view_only,
@@ -77,11 +89,15 @@ pub async fn watch_desktop(
             shutdown.spawn(async move { input.reset().await });
         }),
     };
-    Ok(ws::accept(upgrade, api.shutdown(), async move |reader, writer| {
-        tracing::info!(viewer = %viewer.id(), %peer, view_only, "viewer came");
-        let closed = relay::relay(reader, writer, server, options).await;
-        tracing::info!(viewer = %viewer.id(), reason = %closed, "viewer gone");
-    }))
+    Ok(ws::accept(
+        upgrade,
+        api.shutdown(),
+        async move |reader, writer| {
+            tracing::info!(viewer = %viewer.id(), %peer, view_only, "viewer came");
+            let closed = relay::relay(reader, writer, server, options).await;
+            tracing::info!(viewer = %viewer.id(), reason = %closed, "viewer gone");
+        },
+    ))
 }
 
 fn failed_to_connect(error: &relay::ConnectError) -> ApiError {

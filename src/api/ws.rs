@@ -45,7 +45,10 @@ pub fn not_an_upgrade(rejection: &WebSocketUpgradeRejection) -> ApiError {
 }
 
 /// Accepts the upgrade and runs `serve` on the socket. The daemon's stop waits for it to return.
-#[expect(clippy::disallowed_methods, reason = "this is the one place: it holds the guard")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place: it holds the guard"
+)]
 pub fn accept<F, Fut>(upgrade: WebSocketUpgrade, shutdown: &Shutdown, serve: F) -> Response
 where
     F: FnOnce(Reader, Writer) -> Fut + Send + 'static,
@@ -77,13 +80,17 @@ pub struct Writer(SplitSink<WebSocket, Message>);
 impl ViewerReader for Reader {
     async fn recv(&mut self) -> Option<Result<Incoming, SocketError>> {
         let frame = self.0.next().await?;
-        Some(frame.map_err(SocketError::from).map(|message| match message {
-            Message::Binary(bytes) => Incoming::Binary(bytes),
-            Message::Text(_) => Incoming::Text,
-            Message::Ping(_) => Incoming::Ping,
-            Message::Pong(_) => Incoming::Pong,
-            Message::Close(_) => Incoming::Close,
-        }))
+        Some(
+            frame
+                .map_err(SocketError::from)
+                .map(|message| match message {
+                    Message::Binary(bytes) => Incoming::Binary(bytes),
+                    Message::Text(_) => Incoming::Text,
+                    Message::Ping(_) => Incoming::Ping,
+                    Message::Pong(_) => Incoming::Pong,
+                    Message::Close(_) => Incoming::Close,
+                }),
+        )
     }
 }
 
@@ -92,9 +99,10 @@ impl ViewerWriter for Writer {
         let message = match frame {
             Outgoing::Binary(bytes) => Message::Binary(bytes),
             Outgoing::Ping => Message::Ping(Bytes::new()),
-            Outgoing::Close { code, reason } => {
-                Message::Close(Some(CloseFrame { code, reason: reason.into() }))
-            }
+            Outgoing::Close { code, reason } => Message::Close(Some(CloseFrame {
+                code,
+                reason: reason.into(),
+            })),
         };
         Ok(self.0.send(message).await?)
     }

@@ -102,8 +102,8 @@ fn good(name: &'static str, detail: impl Into<String>) -> Finding {
     }
 }
 
-fn apt(package: &str) -> Option<String> {
-    Some(format!("apt-get install -y {package}"))
+fn apt(package: &str) -> String {
+    format!("apt-get install -y {package}")
 }
 
 fn program(path: &OsStr, name: &'static str, package: &str, otherwise: Verdict) -> Finding {
@@ -116,7 +116,7 @@ fn program(path: &OsStr, name: &'static str, package: &str, otherwise: Verdict) 
             name,
             verdict: otherwise,
             detail: "not found in PATH".to_owned(),
-            cure: apt(package),
+            cure: Some(apt(package)),
         },
     }
 }
@@ -141,7 +141,7 @@ fn font(name: &'static str, words: &[&str], package: &str) -> Finding {
         name,
         verdict: Verdict::Lacking,
         detail,
-        cure: apt(package),
+        cure: Some(apt(package)),
     }
 }
 

@@ -1,13 +1,15 @@
 //! The one task that owns the desktop. What happened to the desktop is taken before what someone asks of it; the work
 //! itself (launching, clearing) is done by tasks that report back, so that the driver always listens.
 
+mod publish;
+
 use std::{sync::Arc, time::Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Config, LastError, Mode, Running, StartError, Status,
+    Config, Mode, Running, StartError, Status,
     attach::{Attached, attach},
     launch::{self, Context, Live},
     state::{Effect, Event, Machine, Now, Phase, Request, Retry, Verdict},
@@ -266,7 +268,6 @@ impl Driver {
     }
 
     fn clear(&mut self) {
-        self.end_run();
         let Some(live) = self.live.take() else {
             self.work(std::future::ready(Fact::Cleared));
             return;
@@ -431,7 +432,6 @@ impl Driver {
             Program::Server(name) => {
                 let error = live.folder.ended(name, ending);
                 self.fail(error);
-                self.end_run();
                 self.event(Event::ServerDied);
             }
             Program::WindowManager => {
@@ -487,72 +487,6 @@ impl Driver {
             }
         }
     }
-
-    /// Tells everyone who uses this run that it is over.
-    fn end_run(&mut self) {
-        if let Some(running) = self.running.take() {
-            running.ended.cancel();
-        }
-    }
-
-    fn publish(&mut self) {
-        let phase = self.machine.phase();
-        if phase != Phase::Running {
-            self.end_run();
-        }
-        let snapshot = Snapshot {
-            phase,
-            retry: self.machine.retry(),
-            running: self.running.clone(),
-            failure: self.failure.clone(),
-        };
-        self.context
-            .metrics
-            .desktops
-            .set(i64::from(phase == Phase::Running));
-        let same = |old: &Snapshot| {
-            old.phase == snapshot.phase
-                && old.retry == snapshot.retry
-                && same_arc(old.running.as_ref(), snapshot.running.as_ref())
-                && same_arc(old.failure.as_ref(), snapshot.failure.as_ref())
-        };
-        self.status
-            .send_if_modified(|status| replace(status, self.status_now(phase)));
-        if !same(&self.snapshot.borrow()) {
-            self.snapshot.send_replace(snapshot);
-        }
-    }
-
-    fn status_now(&self, phase: Phase) -> Status {
-        let live = self.live.as_ref();
-        Status {
-            state: phase,
-            provider: live
-                .map(|live| live.provider)
-                .or(self.context.config.provider),
-            display: live.map(|live| live.place.address.display.clone()),
-            xauthority: live.and_then(|live| live.place.xauthority.clone()),
-            pid: live
-                .and_then(|live| live.parts.server.as_ref())
-                .map(|server| server.pid()),
-            started_at: live.map(|live| live.since),
-            restarts: self.restarts,
-            last_error: self.failure.as_ref().map(|error| LastError {
-                message: error.sentence(),
-                log_tail: error.log_tail().to_owned(),
-            }),
-        }
-    }
-}
-
-fn same_arc<T>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
-    one.map(Arc::as_ptr) == other.map(Arc::as_ptr)
-}
-
-fn replace<T: PartialEq>(old: &mut T, new: T) -> bool {
-    let changed = *old != new;
-    *old = new;
-    changed
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

@@ -36,7 +36,12 @@ pub struct Home(Arc<TempDir>);
 impl Home {
     /// Fresh and empty.
     pub fn new() -> Self {
-        Self(Arc::new(tempfile::Builder::new().prefix("deskd-test-").tempdir().expect("a directory")))
+        Self(Arc::new(
+            tempfile::Builder::new()
+                .prefix("deskd-test-")
+                .tempdir()
+                .expect("a directory"),
+        ))
     }
 
     /// `--state-dir`
@@ -72,7 +77,13 @@ pub fn deskd(home: &Home) -> Command {
 pub fn deskd_serve(home: &Home) -> Command {
     let mut command = deskd(home);
     command
-        .args(["serve", "--listen", "127.0.0.1:0", "--desktop-size", "1280x800"])
+        .args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--desktop-size",
+            "1280x800",
+        ])
         .arg("--state-dir")
         .arg(home.state())
         .arg("--runtime-dir")
@@ -133,7 +144,13 @@ impl Daemon {
             .to_owned();
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
         let http = http.build().expect("a client");
-        Self { child, home: home.clone(), address, announced, http }
+        Self {
+            child,
+            home: home.clone(),
+            address,
+            announced,
+            http,
+        }
     }
 
     /// Its directories.
@@ -159,7 +176,9 @@ impl Daemon {
 
     /// A request without a token.
     pub fn bare(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("http://{}{path}", self.address)).timeout(PATIENCE * 2)
+        self.http
+            .request(method, format!("http://{}{path}", self.address))
+            .timeout(PATIENCE * 2)
     }
 
     /// A request with the token.
@@ -169,12 +188,19 @@ impl Daemon {
 
     /// GET with the token.
     pub async fn get(&self, path: &str) -> Response {
-        self.request(Method::GET, path).send().await.expect("an answer")
+        self.request(Method::GET, path)
+            .send()
+            .await
+            .expect("an answer")
     }
 
     /// POST of a JSON body with the token.
     pub async fn post(&self, path: &str, body: Value) -> Response {
-        self.request(Method::POST, path).json(&body).send().await.expect("an answer")
+        self.request(Method::POST, path)
+            .json(&body)
+            .send()
+            .await
+            .expect("an answer")
     }
 
     /// POST of an action of the compatible route; panics with the answer unless it is 200.
@@ -203,7 +229,10 @@ impl Daemon {
         let mut command = Command::new(program);
         command
             .env("DISPLAY", desktop["display"].as_str().expect("a display"))
-            .env("XAUTHORITY", desktop["xauthority"].as_str().expect("an authority file"))
+            .env(
+                "XAUTHORITY",
+                desktop["xauthority"].as_str().expect("an authority file"),
+            )
             .env("LANG", "C.UTF-8")
             .current_dir(self.home.path())
             .stdin(Stdio::null());
@@ -215,7 +244,9 @@ impl Daemon {
         let mut request = format!("ws://{}{path}", self.address).into_client_request()?;
         let protocols = format!("binary, deskd.bearer.{}", self.token());
         let value = protocols.parse().expect("a header value");
-        request.headers_mut().insert("sec-websocket-protocol", value);
+        request
+            .headers_mut()
+            .insert("sec-websocket-protocol", value);
         connect_async(request).await.map(|(socket, _)| socket)
     }
 
