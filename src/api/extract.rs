@@ -7,13 +7,17 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Request},
     http::{StatusCode, request::Parts},
 };
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 
 /// Largest JSON body, in bytes.
 pub const JSON_LIMIT: usize = 1024 * 1024;
+
+/// Bytes of a too large body that are read and thrown away before the connection is given up.
+const DISCARD_LIMIT: usize = 64 * 1024 * 1024;
 
 /// Time for a client to send its whole body.
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
@@ -37,9 +41,8 @@ where
 }
 
 /// Reads a whole body within the limit and the deadline.
-async fn read_body(body: Body, limit: usize) -> Result<bytes::Bytes, ApiError> {
-    let collected = tokio::time::timeout(BODY_DEADLINE, Limited::new(body, limit).collect()).await;
-    match collected {
+async fn read_body(body: Body, limit: usize) -> Result<Bytes, ApiError> {
+    match tokio::time::timeout(BODY_DEADLINE, collect(body, limit)).await {
         Err(_) => Err(ApiError::new(
             StatusCode::REQUEST_TIMEOUT,
             "request_timeout",
@@ -48,18 +51,38 @@ async fn read_body(body: Body, limit: usize) -> Result<bytes::Bytes, ApiError> {
                 BODY_DEADLINE.as_secs()
             ),
         )),
-        Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => Err(ApiError::new(
+        Ok(collected) => collected,
+    }
+}
+
+/// A body that is too large is still read, up to [`DISCARD_LIMIT`], and thrown away: a client that writes
+/// all of it before it reads would find a broken connection instead of the refusal.
+async fn collect(mut body: Body, limit: usize) -> Result<Bytes, ApiError> {
+    let (mut kept, mut seen) = (BytesMut::new(), 0_usize);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            ApiError::bad_request("body_incomplete", "The body could not be read to its end.")
+                .with_detail(error.to_string())
+        })?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        seen = seen.saturating_add(data.len());
+        if seen > DISCARD_LIMIT {
+            break;
+        }
+        if seen <= limit {
+            kept.extend_from_slice(&data);
+        }
+    }
+    if seen > limit {
+        return Err(ApiError::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "body_too_large",
             format!("The body is larger than {limit} bytes."),
-        )),
-        Ok(Err(error)) => Err(ApiError::bad_request(
-            "body_incomplete",
-            "The body could not be read to its end.",
-        )
-        .with_detail(error.to_string())),
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        ));
     }
+    Ok(kept.freeze())
 }
 
 fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {

@@ -2,87 +2,17 @@
 
 use std::time::Duration;
 
+use crate::{
+    support::{recorder::Recorder, xserver::XServer},
+    typing::{address, input},
+};
 use deskd::desktop::{
     geometry::Point,
     input::{Action, Button, HeldReport, InputError, Outcome, ScrollDirection},
     keys::{self, Keysym},
-    x11,
-};
-use x11rb::{
-    connection::Connection,
-    protocol::{
-        Event,
-        xproto::{ConnectionExt as _, CreateWindowAux, EventMask, InputFocus, WindowClass},
-    },
-    rust_connection::RustConnection,
-    wrapper::ConnectionExt as _,
-};
-
-use crate::{
-    support::xserver::XServer,
-    typing::{address, input},
 };
 
 const LONG: Duration = Duration::from_mins(5);
-
-/// A window over the whole screen that notes what reaches it.
-struct Window {
-    connection: RustConnection,
-}
-
-impl Window {
-    fn open(server: &XServer) -> Self {
-        let (connection, screen) = x11::connect(&address(server)).expect("a connection");
-        let setup = &connection.setup().roots[screen];
-        let (root, width, height) = (setup.root, setup.width_in_pixels, setup.height_in_pixels);
-        let id = connection.generate_id().expect("an id");
-        let mask = EventMask::BUTTON_PRESS
-            | EventMask::BUTTON_RELEASE
-            | EventMask::POINTER_MOTION
-            | EventMask::KEY_PRESS
-            | EventMask::KEY_RELEASE
-            | EventMask::EXPOSURE;
-        let values = CreateWindowAux::new().event_mask(mask);
-        let class = WindowClass::INPUT_OUTPUT;
-        connection
-            .create_window(0, id, root, 0, 0, width, height, 0, class, 0, &values)
-            .expect("sent");
-        connection.map_window(id).expect("sent");
-        connection.flush().expect("flushed");
-        while !matches!(
-            connection.wait_for_event().expect("an event"),
-            Event::Expose(_)
-        ) {}
-        let focus = connection.set_input_focus(InputFocus::PARENT, id, x11rb::CURRENT_TIME);
-        focus.expect("sent").check().expect("the focus");
-        Self { connection }
-    }
-
-    /// What came since the last call. An answered action has reached the server, so a round trip
-    /// brings all of it.
-    fn events(&self) -> Vec<String> {
-        self.connection.sync().expect("a round trip");
-        let mut lines = Vec::new();
-        while let Some(event) = self.connection.poll_for_event().expect("events") {
-            lines.push(match event {
-                Event::ButtonPress(e) => format!("+{} {},{}", e.detail, e.event_x, e.event_y),
-                Event::ButtonRelease(e) => format!("-{} {},{}", e.detail, e.event_x, e.event_y),
-                Event::MotionNotify(e) => format!("~ {},{}", e.event_x, e.event_y),
-                Event::KeyPress(e) => format!("k+{} {}", e.detail, u16::from(e.state)),
-                Event::KeyRelease(e) => format!("k-{} {}", e.detail, u16::from(e.state)),
-                _ => continue,
-            });
-        }
-        lines
-    }
-
-    fn clicks(&self) -> Vec<String> {
-        self.events()
-            .into_iter()
-            .filter(|line| !line.starts_with('~'))
-            .collect()
-    }
-}
 
 fn at(x: i32, y: i32) -> Point {
     Point { x, y }
@@ -106,7 +36,7 @@ fn hold_key(name: &str) -> Action {
 #[tokio::test(flavor = "multi_thread")]
 async fn pointer_actions_land_where_the_declared_frame_says() {
     let server = XServer::start(1920, 1080);
-    let (window, input) = (Window::open(&server), input(&server, LONG));
+    let (window, input) = (Recorder::open(&address(&server)), input(&server, LONG));
     let declared = (1280, 720);
     input
         .perform(click(640, 360, 2), declared)
@@ -151,7 +81,7 @@ async fn pointer_actions_land_where_the_declared_frame_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn combinations_hold_their_modifiers() {
     let server = XServer::start(800, 600);
-    let (window, input) = (Window::open(&server), input(&server, LONG));
+    let (window, input) = (Recorder::open(&address(&server)), input(&server, LONG));
     let combos = keys::parse("ctrl+shift+t").expect("keys");
     input
         .perform(Action::Key(combos), (0, 0))
@@ -169,7 +99,7 @@ async fn combinations_hold_their_modifiers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn clicks_of_many_clients_do_not_interleave() {
     let server = XServer::start(800, 600);
-    let (window, input) = (Window::open(&server), input(&server, LONG));
+    let (window, input) = (Recorder::open(&address(&server)), input(&server, LONG));
     let mut tasks = tokio::task::JoinSet::new();
     for client in 0..20 {
         let input = input.clone();
@@ -281,7 +211,7 @@ async fn the_guard_releases_at_the_server() {
 #[tokio::test(flavor = "multi_thread")]
 async fn texts_and_drags_that_are_called_off_leave_nothing_down() {
     let server = XServer::start(800, 600);
-    let (window, input) = (Window::open(&server), input(&server, LONG));
+    let (window, input) = (Recorder::open(&address(&server)), input(&server, LONG));
     let drag = Action::Drag {
         path: (0..400_000).map(|i| at(i % 800, i % 600)).collect(),
         button: Button::Left,

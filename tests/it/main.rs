@@ -7,6 +7,7 @@
 )]
 
 mod capture;
+mod desktop;
 mod input;
 mod relay;
 mod server;

@@ -2,5 +2,6 @@
 
 pub mod daemon;
 pub mod portabledesktop;
+pub mod recorder;
 pub mod rfb_client;
 pub mod xserver;
