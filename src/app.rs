@@ -63,6 +63,10 @@ pub enum AppError {
     /// The runtime or the signal handlers cannot be made.
     #[error("failed to start the runtime")]
     Runtime(#[source] io::Error),
+    /// The environment cannot name the foreign display.
+    #[cfg(feature = "host")]
+    #[error("failed to point the environment at the display")]
+    Environment(#[source] io::Error),
     /// Whoever waits for us cannot be told.
     #[error("failed to say that the daemon is ready on {target}")]
     Ready {
@@ -75,6 +79,8 @@ pub enum AppError {
 
 /// Runs the daemon until a signal stops it.
 pub fn serve(config: Config) -> Result<(), AppError> {
+    #[cfg(feature = "host")]
+    crate::desktop::provider::host::prepare(&config.desktop).map_err(AppError::Environment)?;
     let _log = telemetry::init(
         config.log_format,
         config.log_filter.as_deref(),

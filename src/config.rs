@@ -519,6 +519,8 @@ fn desktop_config(
             .portabledesktop_bin
             .clone()
             .unwrap_or(usual.portabledesktop_bin),
+        host_display: args.host_display.clone(),
+        host_vnc: args.host_vnc,
         ..usual
     }
 }

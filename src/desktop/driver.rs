@@ -12,6 +12,7 @@ use super::{
     Config, Mode, Running, StartError, Status,
     attach::{Attached, attach},
     launch::{self, Context, Live},
+    provider::Provider,
     state::{Effect, Event, Machine, Now, Phase, Request, Retry, Verdict},
 };
 use crate::{
@@ -320,11 +321,24 @@ impl Driver {
             Fact::WindowManager { run, result } => self.window_manager(run, result),
             Fact::Lost { run, link, reason } if run == self.run && link == self.link => {
                 tracing::warn!(reason, "a connection of ours to the X server broke");
-                self.event(Event::ConnectionLost);
+                self.lost(reason);
             }
             Fact::Attached { run, result } if run == self.run => self.attached(result),
             // Of a life that is over.
             Fact::Exited { .. } | Fact::Lost { .. } | Fact::Attached { .. } => {}
+        }
+    }
+
+    /// Of an existing desktop our connections are all we have: when they break, it is gone.
+    fn lost(&mut self, reason: String) {
+        match &self.live {
+            Some(live) if live.provider == Provider::Host => {
+                let display = live.place.address.display.clone();
+                self.fail(StartError::DisplayLost { display, reason });
+                self.end_run();
+                self.event(Event::ServerDied);
+            }
+            _ => self.event(Event::ConnectionLost),
         }
     }
 
@@ -392,7 +406,7 @@ impl Driver {
         self.running = Some(Arc::new(Running {
             attached,
             provider: live.provider,
-            rfb: Some(live.place.rfb.clone()),
+            rfb: live.place.rfb.clone(),
             display: live.place.address.display.clone(),
             xauthority: live.place.xauthority.clone(),
             environment: live.place.environment.clone(),

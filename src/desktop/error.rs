@@ -102,9 +102,22 @@ pub enum StartError {
         /// Program looked for.
         program: PathBuf,
     },
-    /// This build or configuration has no such provider.
-    #[error("the provider {0} is not available")]
-    NoProvider(&'static str),
+    /// This build cannot drive a desktop that is not ours.
+    #[error(
+        "this build has no support for the provider host: build it with `cargo build --release --features host`"
+    )]
+    NoHostSupport,
+    /// Nobody says where the existing desktop is.
+    #[error("no existing desktop is named: set DISPLAY or use --host-display, as in :0")]
+    NoDisplay,
+    /// The existing desktop ended, or threw us out.
+    #[error("the display {display} was lost: {reason}")]
+    DisplayLost {
+        /// Its name.
+        display: String,
+        /// What broke.
+        reason: String,
+    },
     /// A file or folder of the session could not be made or read.
     #[error("failed to prepare {}", path.display())]
     File {
@@ -196,10 +209,11 @@ impl StartError {
     /// Whether a program died, so that the same start may succeed the next time.
     pub fn is_crash(&self) -> bool {
         match self {
-            Self::Ended { .. } | Self::Unresponsive => true,
+            Self::Ended { .. } | Self::Unresponsive | Self::DisplayLost { .. } => true,
             Self::NothingInstalled { .. }
             | Self::NotFound { .. }
-            | Self::NoProvider(_)
+            | Self::NoHostSupport
+            | Self::NoDisplay
             | Self::File { .. }
             | Self::SocketPath(_)
             | Self::Random(_)
@@ -220,12 +234,13 @@ impl StartError {
     /// Where it went wrong.
     pub fn step(&self) -> Step {
         match self {
-            Self::NothingInstalled { .. } | Self::NotFound { .. } | Self::NoProvider(_) => {
-                Step::Provider
-            }
+            Self::NothingInstalled { .. }
+            | Self::NotFound { .. }
+            | Self::NoHostSupport
+            | Self::NoDisplay => Step::Provider,
             Self::File { .. } | Self::SocketPath(_) | Self::Random(_) => Step::Files,
             Self::Program(_) | Self::Cancelled => Step::Programs,
-            Self::Ended { .. } | Self::Unresponsive => Step::Run,
+            Self::Ended { .. } | Self::Unresponsive | Self::DisplayLost { .. } => Step::Run,
             Self::TimedOut { step, .. } | Self::X { step, .. } => *step,
             Self::Display(_) | Self::NotJson { .. } | Self::Field { .. } => Step::Display,
             Self::Connect(_) => Step::Connection,

@@ -15,7 +15,7 @@ use super::{
     Config, StartError,
     attach::{Attached, attach},
     authority, command,
-    provider::{self, Folder, Parts, Place, Provider, RfbAddress, portabledesktop, xvnc},
+    provider::{self, Folder, Parts, Place, Provider, host, portabledesktop, xvnc},
     readiness,
     session::{self, Found, ProcessId, Session},
     x11::Address,
@@ -65,6 +65,9 @@ pub struct Context {
 pub async fn bring_up(context: &Context, cancel: CancellationToken) -> Result<Live, StartError> {
     let config = &context.config;
     let provider = provider::choose(config)?;
+    if provider == Provider::Host {
+        return join(context, cancel).await;
+    }
     let folder = Folder::create(config)?;
     let mut parts = Parts::default();
     let result = tokio::select! {
@@ -92,6 +95,29 @@ pub async fn bring_up(context: &Context, cancel: CancellationToken) -> Result<Li
     }
 }
 
+/// Connects to a desktop that is there already. Its folder is never made: there is nothing to put into it.
+async fn join(context: &Context, cancel: CancellationToken) -> Result<Live, StartError> {
+    if !host::SUPPORTED {
+        return Err(StartError::NoHostSupport);
+    }
+    let config = &context.config;
+    let folder = Folder::new(config, session::new_id().map_err(StartError::Random)?);
+    let place = host::place(config, &folder.id)?;
+    let attached = tokio::select! {
+        biased;
+        () = cancel.cancelled() => return Err(StartError::Cancelled),
+        attached = host::attach(context, &place) => attached?,
+    };
+    Ok(Live {
+        folder,
+        provider: Provider::Host,
+        parts: Parts::default(),
+        place,
+        attached,
+        since: Instant::now(),
+    })
+}
+
 async fn start(
     context: &Context,
     provider: Provider,
@@ -106,7 +132,7 @@ async fn start(
     let place = match provider {
         Provider::Xvnc => xvnc::launch(config, folder, parts).await?,
         Provider::Portabledesktop => portabledesktop::launch(config, folder, parts).await?,
-        Provider::Host => return Err(StartError::NoProvider(provider.name())),
+        Provider::Host => unreachable!("it is joined, not started"),
     };
     let attached = match provider {
         Provider::Xvnc => watched(folder, parts, ready(context, &place)).await?,
@@ -145,7 +171,12 @@ async fn ready(context: &Context, place: &Place) -> Result<Attached, StartError>
         let root = readiness::painted(root, limits.connection).await?;
         readiness::must_be_managed(root, limits.window_manager).await
     };
-    let greeting = readiness::greets(&place.rfb, limits.rfb);
+    let greeting = async {
+        match &place.rfb {
+            Some(rfb) => readiness::greets(rfb, limits.rfb).await,
+            None => Ok(()),
+        }
+    };
     let ((), (), attached) = tokio::try_join!(root, greeting, attach(context, &place.address))?;
     Ok(attached)
 }
@@ -206,7 +237,7 @@ pub async fn start_window_manager(
 
 /// Writes the record for the next daemon. Without it the desktop works, and is not adopted.
 pub fn save(live: &Live) {
-    let Some(server) = live.parts.server.as_deref() else {
+    let (Some(server), Some(rfb)) = (live.parts.server.as_deref(), &live.place.rfb) else {
         return;
     };
     let record = Session {
@@ -215,7 +246,7 @@ pub fn save(live: &Live) {
         display: live.place.address.display.clone(),
         runtime: live.folder.runtime().to_owned(),
         xauthority: live.place.xauthority.clone(),
-        rfb: live.place.rfb.clone(),
+        rfb: rfb.clone(),
         server: server.into(),
         launcher: live.parts.launcher.as_deref().map(ProcessId::from),
         window_manager: live.parts.window_manager.as_deref().map(ProcessId::from),
@@ -332,10 +363,7 @@ fn found_place(config: &Config, session: &Session, folder: &Folder) -> Place {
             display: session.display.clone(),
             cookie: file.and_then(|file| authority::find(&file, number)),
         },
-        rfb: match &session.rfb {
-            RfbAddress::Unix(path) => RfbAddress::Unix(path.clone()),
-            RfbAddress::Tcp(address) => RfbAddress::Tcp(*address),
-        },
+        rfb: Some(session.rfb.clone()),
         xauthority,
     }
 }

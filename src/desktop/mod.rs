@@ -48,6 +48,7 @@ pub mod x11;
 
 use std::{
     ffi::OsString,
+    net::SocketAddr,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -103,6 +104,10 @@ pub struct Config {
     pub window_manager_bin: PathBuf,
     /// Name or path of portabledesktop.
     pub portabledesktop_bin: PathBuf,
+    /// Display of the existing desktop, for the provider `host`; `None` takes the one in `base_env`.
+    pub host_display: Option<String>,
+    /// RFB server of the existing desktop, if it has one.
+    pub host_vnc: Option<SocketAddr>,
     /// How long a request waits for a desktop.
     pub wait: Duration,
     /// How long programs may take to end after TERM.
@@ -133,6 +138,8 @@ impl Config {
             xvnc_bin: "Xvnc".into(),
             window_manager_bin: "openbox".into(),
             portabledesktop_bin: "portabledesktop".into(),
+            host_display: None,
+            host_vnc: None,
             wait: Duration::from_secs(15),
             stop_grace: Duration::from_secs(2),
             max_hold: Duration::from_mins(5),

@@ -2,6 +2,8 @@
 
 pub mod child;
 pub mod descriptor;
+#[cfg(feature = "host")]
+pub mod environment;
 pub mod limits;
 pub mod lock;
 pub mod logfile;

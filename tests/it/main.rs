@@ -8,6 +8,7 @@
 
 mod capture;
 mod desktop;
+mod host;
 mod input;
 mod relay;
 mod server;

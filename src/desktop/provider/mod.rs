@@ -1,5 +1,6 @@
 //! Who runs the desktop: the choice of a provider, and what each one gives back.
 
+pub mod host;
 pub mod portabledesktop;
 pub mod xvnc;
 
@@ -82,8 +83,8 @@ pub struct Place {
     pub address: x11::Address,
     /// Cookie file for programs.
     pub xauthority: Option<PathBuf>,
-    /// Where RFB is spoken.
-    pub rfb: RfbAddress,
+    /// Where RFB is spoken; `None` where nobody speaks it.
+    pub rfb: Option<RfbAddress>,
     /// What programs on the desktop get.
     pub environment: Environment,
 }
@@ -250,6 +251,8 @@ pub fn choose(config: &Config) -> Result<Provider, StartError> {
         Ok(Provider::Xvnc)
     } else if find(config, &config.portabledesktop_bin).is_some() {
         Ok(Provider::Portabledesktop)
+    } else if host::SUPPORTED && config.host_display.is_some() {
+        Ok(Provider::Host)
     } else {
         let names = [
             &config.xvnc_bin,

@@ -104,7 +104,10 @@ fn place(base: &command::Environment, said: &Announcement) -> Place {
             cookie,
         },
         xauthority,
-        rfb: RfbAddress::Tcp(net::SocketAddr::from((net::Ipv4Addr::LOCALHOST, said.port))),
+        rfb: Some(RfbAddress::Tcp(net::SocketAddr::from((
+            net::Ipv4Addr::LOCALHOST,
+            said.port,
+        )))),
     }
 }
 

@@ -63,7 +63,7 @@ pub async fn launch(
             cookie: Some(cookie),
         },
         xauthority: Some(xauthority),
-        rfb: RfbAddress::Unix(folder.rfb()),
+        rfb: Some(RfbAddress::Unix(folder.rfb())),
         environment,
     };
     parts.window_manager = Some(start_window_manager(config, folder, &place.environment)?);

@@ -20,8 +20,13 @@ pub struct XServer {
 
 impl XServer {
     /// Starts Xvnc with the given size and waits until it takes connections.
-    #[expect(clippy::disallowed_methods, reason = "tests start programs directly")]
     pub fn start(width: u32, height: u32) -> Self {
+        Self::start_with(width, height, &[])
+    }
+
+    /// The same with further arguments, such as the display it must have; the last word on an option counts.
+    #[expect(clippy::disallowed_methods, reason = "tests start programs directly")]
+    pub fn start_with(width: u32, height: u32, further: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let cookie = *b"0123456789abcdef";
         let auth = dir.path().join("auth");
@@ -51,6 +56,7 @@ impl XServer {
             .arg(&auth)
             .arg("-rfbunixpath")
             .arg(&rfb)
+            .args(further)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
