@@ -335,7 +335,6 @@ impl Driver {
             Some(live) if live.provider == Provider::Host => {
                 let display = live.place.address.display.clone();
                 self.fail(StartError::DisplayLost { display, reason });
-                self.end_run();
                 self.event(Event::ServerDied);
             }
             _ => self.event(Event::ConnectionLost),

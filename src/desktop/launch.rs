@@ -135,7 +135,7 @@ async fn start(
         Provider::Host => unreachable!("it is joined, not started"),
     };
     let attached = match provider {
-        Provider::Xvnc => watched(folder, parts, ready(context, &place)).await?,
+        Provider::Xvnc => watched(folder, parts, ready(context, &place, Dress::Ours)).await?,
         Provider::Portabledesktop | Provider::Host => {
             let root = watched(
                 folder,
@@ -157,18 +157,29 @@ async fn start(
                     &place.environment,
                 )?);
             }
-            watched(folder, parts, ready(context, &place)).await?
+            watched(folder, parts, ready(context, &place, Dress::Theirs)).await?
         }
     };
     Ok((place, attached))
 }
 
+/// Who says how the root window looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dress {
+    /// We do: a bare X server has no background and no arrow.
+    Ours,
+    /// Whoever was there before us.
+    Theirs,
+}
+
 /// Everything that must be true of a desktop, at once, and our connections to it.
-async fn ready(context: &Context, place: &Place) -> Result<Attached, StartError> {
+async fn ready(context: &Context, place: &Place, dress: Dress) -> Result<Attached, StartError> {
     let limits = context.config.limits;
     let root = async {
-        let root = readiness::answers(&place.address, limits.connection).await?;
-        let root = readiness::painted(root, limits.connection).await?;
+        let mut root = readiness::answers(&place.address, limits.connection).await?;
+        if dress == Dress::Ours {
+            root = readiness::painted(root, limits.connection).await?;
+        }
         readiness::must_be_managed(root, limits.window_manager).await
     };
     let greeting = async {
@@ -332,7 +343,7 @@ async fn take_over(
         .await?;
         parts.window_manager = Some(started);
     }
-    let attached = watched(folder, &parts, ready(context, &place)).await?;
+    let attached = watched(folder, &parts, ready(context, &place, Dress::Theirs)).await?;
     attached.release().await;
     let live = Live {
         folder: folder.clone(),

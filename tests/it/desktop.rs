@@ -6,6 +6,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use deskd::desktop::{authority, x11::Address};
 use serde_json::{Value, json};
 
@@ -268,7 +269,6 @@ async fn the_compatible_picture_has_the_declared_size() {
         (&answer["screenshot_width"], &answer["screenshot_height"]),
         (&json!(640), &json!(360))
     );
-    use base64::{Engine, engine::general_purpose::STANDARD};
     let data = answer["screenshot_data"].as_str().expect("base64");
     let picture = image::load_from_memory(&STANDARD.decode(data).expect("base64")).expect("a PNG");
     assert_eq!((picture.width(), picture.height()), (640, 360));

@@ -12,15 +12,21 @@ use x11rb::{
     errors::{ConnectionError, ReplyError, ReplyOrIdError},
     protocol::{
         Event,
-        xproto::{Atom, AtomEnum, ChangeWindowAttributesAux, ConnectionExt, EventMask, Window},
+        xproto::{
+            Atom, AtomEnum, ChangeWindowAttributesAux, ConnectionExt, EventMask, PropMode, Window,
+        },
     },
     rust_connection::RustConnection,
+    wrapper::ConnectionExt as _,
 };
 
 use super::{Address, ConnectError, connect};
 
 /// Glyph of the usual arrow in the font `cursor` (X11/cursorfont.h, `XC_left_ptr`); its mask is the next one.
 const LEFT_POINTER: u16 = 68;
+/// What programs that read the X resource database get: without it xterm looks for bitmap fonts that a bare server
+/// lacks, and has no sign for most of Unicode.
+const RESOURCES: &[u8] = b"XTerm*faceName: DejaVu Sans Mono\nXTerm*faceSize: 11\nXTerm*utf8: 1\n";
 /// Red, green and blue of the background: a quiet slate that neither white nor black windows melt into.
 const BACKGROUND: [u16; 3] = [0x3b00, 0x4200, 0x5200];
 
@@ -74,9 +80,13 @@ impl Root {
         })
     }
 
-    /// Gives the root window a background and the usual arrow, which a bare X server has not.
+    /// Gives the root window a background, the usual arrow and resources, which a bare X server has not.
     pub fn paint(&self) -> Result<(), RootError> {
         let connection = &self.connection;
+        let (property, kind) = (AtomEnum::RESOURCE_MANAGER, AtomEnum::STRING);
+        connection
+            .change_property8(PropMode::REPLACE, self.window, property, kind, RESOURCES)?
+            .check()?;
         let colormap = connection
             .setup()
             .roots
