@@ -121,7 +121,7 @@ pub(super) fn spawn(
         zero: Instant::now(),
         facts,
         snapshot: watch::Sender::new(first),
-        status: watch::Sender::new(status_of_nothing()),
+        status: watch::Sender::new(Status::of_nothing()),
         live: None,
         running: None,
         failure: None,
@@ -135,19 +135,6 @@ pub(super) fn spawn(
     let watches = (driver.snapshot.subscribe(), driver.status.subscribe());
     shutdown.spawn(driver.drive(commands, reported));
     watches
-}
-
-fn status_of_nothing() -> Status {
-    Status {
-        state: Phase::Stopped,
-        provider: None,
-        display: None,
-        xauthority: None,
-        pid: None,
-        started_at: None,
-        restarts: 0,
-        last_error: None,
-    }
 }
 
 impl Driver {
@@ -331,14 +318,13 @@ impl Driver {
 
     /// Of an existing desktop our connections are all we have: when they break, it is gone.
     fn lost(&mut self, reason: String) {
-        match &self.live {
-            Some(live) if live.provider == Provider::Host => {
-                let display = live.place.address.display.clone();
-                self.fail(StartError::DisplayLost { display, reason });
-                self.event(Event::ServerDied);
-            }
-            _ => self.event(Event::ConnectionLost),
-        }
+        let host = |live: &&Live| live.provider == Provider::Host;
+        let Some(live) = self.live.as_ref().filter(host) else {
+            return self.event(Event::ConnectionLost);
+        };
+        let display = live.place.address.display.clone();
+        self.fail(StartError::DisplayLost { display, reason });
+        self.event(Event::ServerDied);
     }
 
     fn fail(&mut self, error: StartError) {

@@ -169,6 +169,22 @@ pub struct Status {
     pub last_error: Option<LastError>,
 }
 
+impl Status {
+    /// Before anything was asked for.
+    fn of_nothing() -> Self {
+        Self {
+            state: Phase::Stopped,
+            provider: None,
+            display: None,
+            xauthority: None,
+            pid: None,
+            started_at: None,
+            restarts: 0,
+            last_error: None,
+        }
+    }
+}
+
 /// What went wrong last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastError {

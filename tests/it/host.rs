@@ -210,7 +210,6 @@ mod supported {
     }
 
     /// An xterm with the focus, whose program writes what it reads into the file.
-    #[expect(clippy::disallowed_methods, reason = "tests start programs directly")]
     fn terminal(server: &XServer, file: &std::path::Path) -> Child {
         let (connection, screen) = connection(server);
         let root = connection.setup().roots[screen].root;
