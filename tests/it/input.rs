@@ -205,6 +205,8 @@ async fn the_guard_releases_at_the_server() {
     tokio::time::timeout(patience, released)
         .await
         .expect("released by the guard");
+    // The server hears of the release before the ledger is written; a report comes after both.
+    assert!(input.held().await.expect("a report").ours.is_empty());
     assert!(!input.any_held());
 }
 
