@@ -15,7 +15,7 @@ use crate::desktop::{
     access::{ActError, PictureError},
     capture::CaptureError,
     input::InputError,
-    vocabulary::coder::BadAction,
+    vocabulary::coder::{BadAction, Fault},
 };
 
 /// Body of every error answer.
@@ -239,7 +239,11 @@ impl From<BadAction> for ApiError {
     fn from(error: BadAction) -> Self {
         let message = error.message.clone();
         let detail = error.detail.unwrap_or_else(|| message.clone());
-        Self::invalid_field(message, error.field, detail)
+        let code = match error.fault {
+            Fault::Field => "invalid_request",
+            Fault::ControlCharacter => "control_character",
+        };
+        Self::bad_request(code, message).with_validation(error.field.to_owned(), detail)
     }
 }
 

@@ -9,9 +9,11 @@
 mod capture;
 mod desktop;
 mod host;
+mod hostile;
 mod input;
 mod relay;
 mod server;
 mod supervision;
 mod support;
 mod typing;
+mod vnc;

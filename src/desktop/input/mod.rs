@@ -33,7 +33,7 @@ use tokio::sync::{oneshot, watch};
 pub use action::{Action, Button, Held, HeldReport, Outcome, ScrollDirection, TextReport};
 pub use error::{Cause, InputError};
 pub use mailbox::Cancel;
-pub use plan::MAX_SCROLL;
+pub use plan::{MAX_SCROLL, typable};
 pub use sink::{InputSink, KeyStroke, ServerHeld};
 
 use crate::{sys, telemetry::Metrics};

@@ -110,7 +110,7 @@ fn stretch(from: Point, to: Point) -> Vec<Point> {
 }
 
 /// The text with CR LF as one newline; every other control character but newline and tab is refused.
-fn typable(text: &str) -> Result<String, InputError> {
+pub fn typable(text: &str) -> Result<String, InputError> {
     let joined = text.replace("\r\n", "\n");
     let mut characters = text.chars().enumerate().peekable();
     while let Some((position, c)) = characters.next() {

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use crate::desktop::{
     geometry::Point,
-    input::{Action, Button, MAX_SCROLL, Outcome, ScrollDirection},
+    input::{self, Action, Button, MAX_SCROLL, Outcome, ScrollDirection},
     keys,
+    picture::MAX_SIDE,
 };
 
 /// How long `hold_key` holds when the body does not say.
@@ -70,6 +71,17 @@ pub struct BadAction {
     pub field: &'static str,
     /// More, where there is more to say.
     pub detail: Option<String>,
+    /// Of what kind it is.
+    pub fault: Fault,
+}
+
+/// Kinds of faults that clients tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The field is missing, or not as it should be.
+    Field,
+    /// The text holds a character that no key enters.
+    ControlCharacter,
 }
 
 /// Every action of the route.
@@ -96,13 +108,12 @@ impl CoderCommand {
     pub fn new(fields: &CoderFields) -> Result<Self, BadAction> {
         let known = ACTIONS.iter().find(|action| **action == fields.action);
         let action = *known.ok_or_else(|| unknown(&fields.action))?;
-        let declared = |size: Option<i64>| size.unwrap_or(0);
         Ok(Self {
-            request: request(action, fields)?,
             declared: (
-                declared(fields.scaled_width),
-                declared(fields.scaled_height),
+                declared(fields.scaled_width, "scaled_width")?,
+                declared(fields.scaled_height, "scaled_height")?,
             ),
+            request: request(action, fields)?,
             action,
         })
     }
@@ -119,6 +130,17 @@ impl CoderCommand {
     }
 }
 
+/// A side of the frame. No picture is larger than [`MAX_SIDE`], so points of a larger frame would miss what its
+/// client sees.
+fn declared(side: Option<i64>, field: &'static str) -> Result<i64, BadAction> {
+    let side = side.unwrap_or(0);
+    if side > i64::from(MAX_SIDE) {
+        let detail = format!("It is at most {MAX_SIDE} pixels; 0 or less means native.");
+        return Err(bad(format!("Invalid \"{field}\"."), field, Some(detail)));
+    }
+    Ok(side)
+}
+
 fn request(action: &'static str, fields: &CoderFields) -> Result<CoderRequest, BadAction> {
     let at = || point(fields.coordinate, "coordinate", action);
     let text = || text(fields, action);
@@ -129,7 +151,7 @@ fn request(action: &'static str, fields: &CoderFields) -> Result<CoderRequest, B
     let action = match action {
         "screenshot" => return Ok(CoderRequest::Screenshot),
         "key" => Action::Key(combos(text()?)?),
-        "type" => Action::Type(text()?.to_owned()),
+        "type" => Action::Type(typable(text()?)?),
         "cursor_position" => Action::CursorPosition,
         "mouse_move" => Action::Move(at()?),
         "left_click" => click(Button::Left, 1)?,
@@ -173,6 +195,7 @@ fn bad(message: String, field: &'static str, detail: Option<String>) -> BadActio
         message,
         field,
         detail,
+        fault: Fault::Field,
     }
 }
 
@@ -187,6 +210,17 @@ fn missing(field: &'static str, action: &str) -> BadAction {
 fn text<'a>(fields: &'a CoderFields, action: &str) -> Result<&'a str, BadAction> {
     let text = fields.text.as_deref().filter(|text| !text.is_empty());
     text.ok_or_else(|| missing("text", action))
+}
+
+fn typable(text: &str) -> Result<String, BadAction> {
+    input::typable(text).map_err(|error| BadAction {
+        fault: Fault::ControlCharacter,
+        ..bad(
+            "Invalid \"text\" for type action.".to_owned(),
+            "text",
+            Some(error.to_string()),
+        )
+    })
 }
 
 fn combos(text: &str) -> Result<Vec<keys::Combo>, BadAction> {
@@ -411,6 +445,12 @@ mod tests {
         ));
         hold.duration = Some(-1);
         assert_eq!(refusal(&hold).field, "duration");
+        let mut bell = fields("type");
+        bell.text = Some("ab\u{7}".to_owned());
+        assert_eq!(refusal(&bell).fault, Fault::ControlCharacter);
+        let mut wide = fields("screenshot");
+        wide.scaled_width = Some(7681);
+        assert_eq!(refusal(&wide).field, "scaled_width");
         let mut far = fields("mouse_move");
         far.coordinate = Some([i64::MIN, i64::MAX]);
         far.scaled_width = Some(1280);
