@@ -95,6 +95,8 @@ pub struct Metrics {
     pub screenshot_seconds: SecondsFamily<StageLabels>,
     /// Steps injected (motions, presses, releases, characters).
     pub input_steps: Counter,
+    /// Actions from their first step to the server's answer to the last.
+    pub input_action_seconds: Histogram,
     /// Bytes relayed between viewers and the RFB server.
     pub relay_bytes: Family<DirectionLabels, Counter>,
     /// Viewers connected now.
@@ -125,6 +127,7 @@ impl Metrics {
             request_seconds,
             screenshot_seconds,
             input_steps: Counter::default(),
+            input_action_seconds: SecondsBuckets.new_metric(),
             relay_bytes: Family::default(),
             viewers: Gauge::default(),
             desktops: Gauge::default(),
@@ -151,6 +154,12 @@ impl Metrics {
             "deskd_input_steps",
             "Input steps injected",
             m.input_steps.clone(),
+        );
+        r.register_with_unit(
+            "deskd_input_action",
+            "Input actions",
+            Unit::Seconds,
+            m.input_action_seconds.clone(),
         );
         r.register_with_unit(
             "deskd_relay",
