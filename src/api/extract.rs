@@ -9,7 +9,7 @@ use axum::{
 };
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::error::ApiError;
 
@@ -96,7 +96,9 @@ fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.into_inner();
-        if inner.is_data() {
+        // A list that is longer than it should be ends the reader, too, but is JSON.
+        let is_json = || serde_json::from_slice::<IgnoredAny>(bytes).is_ok();
+        if inner.is_data() || is_json() {
             let field = if path == "." { "body".to_owned() } else { path };
             ApiError::invalid_field(
                 format!("The field \"{field}\" is not as it should be."),
@@ -175,6 +177,8 @@ mod tests {
         let (status, body) = refusal(br#"{"coordinate": [1, "x"]}"#).await;
         assert_eq!(status, StatusCode::BAD_REQUEST);
         assert_eq!(body["validations"][0]["field"], "coordinate[1]");
+        let (_, body) = refusal(br#"{"coordinate": [1, 2, 3]}"#).await;
+        assert_eq!(body["validations"][0]["field"], "coordinate");
     }
 
     #[tokio::test]

@@ -12,6 +12,9 @@ use crate::desktop::rfb::RfbAddress;
 /// A local server answers at once or is not there.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
+/// Pause before the next try while the server has more connections to accept than it can queue.
+const BACKLOG_PAUSE: Duration = Duration::from_millis(5);
+
 /// A connection to an RFB server.
 #[derive(Debug)]
 pub enum RfbStream {
@@ -53,7 +56,15 @@ pub async fn connect(address: &RfbAddress) -> Result<RfbStream, ConnectError> {
 
 async fn open(address: &RfbAddress) -> io::Result<RfbStream> {
     match address {
-        RfbAddress::Unix(path) => UnixStream::connect(path).await.map(RfbStream::Unix),
+        RfbAddress::Unix(path) => loop {
+            match UnixStream::connect(path).await {
+                // Its backlog is full, and no readiness tells when there is room (connect(2), EAGAIN).
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    tokio::time::sleep(BACKLOG_PAUSE).await;
+                }
+                connected => return connected.map(RfbStream::Unix),
+            }
+        },
         RfbAddress::Tcp(address) => {
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?; // a key must not wait for the acknowledgement of the one before
