@@ -128,7 +128,9 @@ impl Actor {
         let begin = Instant::now();
         let result = self.act(&action, declared, &cancel);
         let clean = self.finish();
-        self.metrics.input_action_seconds.observe(begin.elapsed().as_secs_f64());
+        self.metrics
+            .input_action_seconds
+            .observe(begin.elapsed().as_secs_f64());
         self.publish();
         (self.options.on_moved)();
         answer(reply, result.and_then(|outcome| clean.map(|()| outcome)))
