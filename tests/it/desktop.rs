@@ -397,3 +397,25 @@ async fn the_next_daemon_after_a_crash_adopts_the_desktop_with_its_programs() {
     assert!(daemon.stop().success());
     xterm.wait().expect("the program ends with its desktop");
 }
+
+#[tokio::test]
+async fn requests_right_after_a_crash_of_the_x_server_are_served_by_the_next_one() {
+    let daemon = Daemon::start(&[]);
+    for restarts in 1..=2 {
+        let pid = daemon.started().await["pid"].as_i64().expect("a pid");
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).expect("a pid"));
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("it runs");
+        if restarts == 1 {
+            daemon
+                .action(json!({"action": "left_click", "coordinate": [10, 10]}))
+                .await;
+        } else {
+            assert_eq!(daemon.get(SHOT).await.status(), 200);
+        }
+        let desktop = daemon.desktop().await;
+        assert_eq!(
+            (&desktop["state"], &desktop["restarts"]),
+            (&json!("running"), &json!(restarts))
+        );
+    }
+}

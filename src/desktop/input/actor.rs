@@ -126,7 +126,20 @@ impl Actor {
             reply,
         } = perform;
         let begin = Instant::now();
-        let result = self.act(&action, declared, &cancel);
+        let frame = match self.frame(declared) {
+            Ok(frame) => frame,
+            Err(error) => {
+                // Nothing of it was done, so on another display it may be tried again.
+                let told = if error.is_fatal() {
+                    InputError::Stopped
+                } else {
+                    error.clone()
+                };
+                let _ = reply.send(Err(told));
+                return if error.is_fatal() { Err(error) } else { Ok(()) };
+            }
+        };
+        let result = self.act(&action, &frame, &cancel);
         let clean = self.finish();
         self.metrics
             .input_action_seconds
@@ -136,19 +149,23 @@ impl Actor {
         answer(reply, result.and_then(|outcome| clean.map(|()| outcome)))
     }
 
+    /// The frame that an action's points are in, on the screen as it is now.
+    fn frame(&mut self, declared: (i64, i64)) -> Result<Frame, InputError> {
+        self.sink.pump()?;
+        Ok(Frame::new(declared.0, declared.1, self.sink.native_size()?))
+    }
+
     /// Runs the steps; the last round trip proves that the display has taken them.
     fn act(
         &mut self,
         action: &Action,
-        declared: (i64, i64),
+        frame: &Frame,
         cancel: &Cancel,
     ) -> Result<Outcome, InputError> {
-        self.sink.pump()?;
-        let frame = Frame::new(declared.0, declared.1, self.sink.native_size()?);
         let mut outcome = Outcome::Done;
-        for step in plan(action, &frame)? {
+        for step in plan(action, frame)? {
             cancel.check()?;
-            if let Some(other) = self.step(step, &frame, cancel)? {
+            if let Some(other) = self.step(step, frame, cancel)? {
                 outcome = other;
             }
         }
