@@ -196,7 +196,7 @@ fn parse_combo(word: &str) -> Result<Combo, KeyNameError> {
         parts.push("plus");
     }
     if parts.contains(&"") {
-        return Err(KeyNameError::EmptyPart(word.to_owned()));
+        return Err(KeyNameError::EmptyPart(shortened(word)));
     }
     let together = parts.len() > 1;
     let keys = parts.into_iter().map(|part| parse_key(part, together));
@@ -225,9 +225,14 @@ fn parse_key(name: &str, together: bool) -> Result<Keysym, KeyNameError> {
         .map(Keysym)
         .or_else(|| parse_code(name))
         .ok_or_else(|| KeyNameError::Unknown {
-            name: name.to_owned(),
+            name: shortened(name),
             nearest: nearest(&folded),
         })
+}
+
+/// As much of a client's text as an error repeats.
+fn shortened(text: &str) -> String {
+    text.chars().take(40).collect()
 }
 
 /// A character as the one key it comes from, where lower case is one character, too.
@@ -303,7 +308,7 @@ fn read_table() -> Names {
 
 /// The name with the fewest edits to the folded one; on a tie the shorter, then the first by alphabet.
 fn nearest(folded: &str) -> String {
-    let short: String = folded.chars().take(40).collect();
+    let short = shortened(folded);
     let aliases = ALIASES.iter().map(|(alias, _)| *alias);
     let candidates = names().exact.keys().copied().chain(aliases);
     candidates

@@ -7,6 +7,122 @@ use crate::support::daemon::{Daemon, json as json_of};
 
 const ACTION: &str = "/api/v0/desktop/action";
 
+/// Bodies, and the field that is wrong in each.
+const WRONG: &[(&str, &str)] = &[
+    ("{}", "action"),
+    ("[]", "body"),
+    ("7", "body"),
+    ("null", "body"),
+    (r#"{"action": null}"#, "action"),
+    (r#"{"action": ["left_click"]}"#, "action"),
+    (
+        r#"{"action": "LEFT_CLICK", "coordinate": [1, 1]}"#,
+        "action",
+    ),
+    (
+        r#"{"action": "left_click\u0000", "coordinate": [1, 1]}"#,
+        "action",
+    ),
+    (r#"{"action": "mouse_move"}"#, "coordinate"),
+    (
+        r#"{"action": "mouse_move", "coordinate": null}"#,
+        "coordinate",
+    ),
+    (
+        r#"{"action": "mouse_move", "coordinate": []}"#,
+        "coordinate",
+    ),
+    (
+        r#"{"action": "mouse_move", "coordinate": [1]}"#,
+        "coordinate",
+    ),
+    (
+        r#"{"action": "mouse_move", "coordinate": [1, 2, 3]}"#,
+        "coordinate",
+    ),
+    (
+        r#"{"action": "mouse_move", "coordinate": "1,2"}"#,
+        "coordinate",
+    ),
+    (
+        r#"{"action": "mouse_move", "coordinate": {"x": 1, "y": 2}}"#,
+        "coordinate",
+    ),
+    (
+        r#"{"action": "mouse_move", "coordinate": [1.5, 2]}"#,
+        "coordinate[0]",
+    ),
+    (
+        r#"{"action": "mouse_move", "coordinate": [1, 1e300]}"#,
+        "coordinate[1]",
+    ),
+    (
+        r#"{"action": "mouse_move", "coordinate": [1, null]}"#,
+        "coordinate[1]",
+    ),
+    (
+        r#"{"action": "mouse_move", "coordinate": [9223372036854775808, 1]}"#,
+        "coordinate[0]",
+    ),
+    (
+        r#"{"action": "left_click_drag", "coordinate": [1, 1]}"#,
+        "start_coordinate",
+    ),
+    (
+        r#"{"action": "left_click_drag", "start_coordinate": [1, 1]}"#,
+        "coordinate",
+    ),
+    (
+        r#"{"action": "scroll", "coordinate": [1, 1], "scroll_direction": "sideways"}"#,
+        "scroll_direction",
+    ),
+    (
+        r#"{"action": "scroll", "coordinate": [1, 1], "scroll_direction": 3}"#,
+        "scroll_direction",
+    ),
+    (
+        r#"{"action": "scroll", "coordinate": [1, 1], "scroll_amount": 1.5}"#,
+        "scroll_amount",
+    ),
+    (
+        r#"{"action": "hold_key", "text": "a", "duration": -1}"#,
+        "duration",
+    ),
+    (
+        r#"{"action": "hold_key", "text": "a", "duration": 0.5}"#,
+        "duration",
+    ),
+    (
+        r#"{"action": "hold_key", "text": "a", "duration": "1"}"#,
+        "duration",
+    ),
+    (
+        r#"{"action": "hold_key", "text": "a", "duration": 18446744073709551615}"#,
+        "duration",
+    ),
+    (r#"{"action": "hold_key"}"#, "text"),
+    (r#"{"action": "key", "text": ""}"#, "text"),
+    (r#"{"action": "key", "text": 5}"#, "text"),
+    (r#"{"action": "type", "text": null}"#, "text"),
+    (r#"{"action": "type", "text": ["a"]}"#, "text"),
+    (
+        r#"{"action": "screenshot", "scaled_width": 65536}"#,
+        "scaled_width",
+    ),
+    (
+        r#"{"action": "screenshot", "scaled_height": 9223372036854775807}"#,
+        "scaled_height",
+    ),
+    (
+        r#"{"action": "left_click", "coordinate": [1, 1], "scaled_width": 1e3}"#,
+        "scaled_width",
+    ),
+    (
+        r#"{"action": "left_click", "coordinate": [1, 1], "scaled_height": "720"}"#,
+        "scaled_height",
+    ),
+];
+
 /// Posts, expects 400 about the field, and gives the whole body as text.
 async fn refused(daemon: &Daemon, path: &str, body: &str, field: &str) -> String {
     let answer = daemon
@@ -31,121 +147,8 @@ async fn nothing_booted(daemon: &Daemon) {
 async fn wrong_fields_of_an_action_are_named() {
     let daemon = Daemon::start(&[]);
     let huge = format!(r#"{{"action": {:?}}}"#, "x".repeat(100_000));
-    for (body, field) in [
-        ("{}", "action"),
-        ("[]", "body"),
-        ("7", "body"),
-        ("null", "body"),
-        (r#"{"action": null}"#, "action"),
-        (r#"{"action": ["left_click"]}"#, "action"),
-        (
-            r#"{"action": "LEFT_CLICK", "coordinate": [1, 1]}"#,
-            "action",
-        ),
-        (
-            r#"{"action": "left_click\u0000", "coordinate": [1, 1]}"#,
-            "action",
-        ),
-        (huge.as_str(), "action"),
-        (r#"{"action": "mouse_move"}"#, "coordinate"),
-        (
-            r#"{"action": "mouse_move", "coordinate": null}"#,
-            "coordinate",
-        ),
-        (
-            r#"{"action": "mouse_move", "coordinate": []}"#,
-            "coordinate",
-        ),
-        (
-            r#"{"action": "mouse_move", "coordinate": [1]}"#,
-            "coordinate",
-        ),
-        (
-            r#"{"action": "mouse_move", "coordinate": [1, 2, 3]}"#,
-            "coordinate",
-        ),
-        (
-            r#"{"action": "mouse_move", "coordinate": "1,2"}"#,
-            "coordinate",
-        ),
-        (
-            r#"{"action": "mouse_move", "coordinate": {"x": 1, "y": 2}}"#,
-            "coordinate",
-        ),
-        (
-            r#"{"action": "mouse_move", "coordinate": [1.5, 2]}"#,
-            "coordinate[0]",
-        ),
-        (
-            r#"{"action": "mouse_move", "coordinate": [1, 1e300]}"#,
-            "coordinate[1]",
-        ),
-        (
-            r#"{"action": "mouse_move", "coordinate": [1, null]}"#,
-            "coordinate[1]",
-        ),
-        (
-            r#"{"action": "mouse_move", "coordinate": [9223372036854775808, 1]}"#,
-            "coordinate[0]",
-        ),
-        (
-            r#"{"action": "left_click_drag", "coordinate": [1, 1]}"#,
-            "start_coordinate",
-        ),
-        (
-            r#"{"action": "left_click_drag", "start_coordinate": [1, 1]}"#,
-            "coordinate",
-        ),
-        (
-            r#"{"action": "scroll", "coordinate": [1, 1], "scroll_direction": "sideways"}"#,
-            "scroll_direction",
-        ),
-        (
-            r#"{"action": "scroll", "coordinate": [1, 1], "scroll_direction": 3}"#,
-            "scroll_direction",
-        ),
-        (
-            r#"{"action": "scroll", "coordinate": [1, 1], "scroll_amount": 1.5}"#,
-            "scroll_amount",
-        ),
-        (
-            r#"{"action": "hold_key", "text": "a", "duration": -1}"#,
-            "duration",
-        ),
-        (
-            r#"{"action": "hold_key", "text": "a", "duration": 0.5}"#,
-            "duration",
-        ),
-        (
-            r#"{"action": "hold_key", "text": "a", "duration": "1"}"#,
-            "duration",
-        ),
-        (
-            r#"{"action": "hold_key", "text": "a", "duration": 18446744073709551615}"#,
-            "duration",
-        ),
-        (r#"{"action": "hold_key"}"#, "text"),
-        (r#"{"action": "key", "text": ""}"#, "text"),
-        (r#"{"action": "key", "text": 5}"#, "text"),
-        (r#"{"action": "type", "text": null}"#, "text"),
-        (r#"{"action": "type", "text": ["a"]}"#, "text"),
-        (
-            r#"{"action": "screenshot", "scaled_width": 65536}"#,
-            "scaled_width",
-        ),
-        (
-            r#"{"action": "screenshot", "scaled_height": 9223372036854775807}"#,
-            "scaled_height",
-        ),
-        (
-            r#"{"action": "left_click", "coordinate": [1, 1], "scaled_width": 1e3}"#,
-            "scaled_width",
-        ),
-        (
-            r#"{"action": "left_click", "coordinate": [1, 1], "scaled_height": "720"}"#,
-            "scaled_height",
-        ),
-    ] {
+    refused(&daemon, ACTION, &huge, "action").await;
+    for &(body, field) in WRONG {
         refused(&daemon, ACTION, body, field).await;
     }
     nothing_booted(&daemon).await;

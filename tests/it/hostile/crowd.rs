@@ -63,9 +63,9 @@ async fn a_client_that_vanishes_while_it_holds_a_key_leaves_nothing() {
         })
         .await;
         if reset {
-            raw.reset()
+            raw.reset();
         } else {
-            drop(raw)
+            drop(raw);
         }
         released(&daemon).await;
     }

@@ -1,6 +1,7 @@
 //! HTTP that is broken, doubled, huge or slow, written byte by byte.
 
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
 
 use crate::{hostile::Raw, support::daemon::Daemon};
 
@@ -103,7 +104,6 @@ async fn heads_beyond_every_measure_are_refused() {
 
 /// The daemon may refuse before all is sent; then the rest cannot be, and the answer may be lost with it.
 async fn answer_to_excess(daemon: &Daemon, line: &str, rest: &str) -> String {
-    use tokio::io::AsyncWriteExt;
     let mut raw = Raw::open(daemon).await;
     let head = raw.head(line);
     let _ = raw.stream.write_all((head + rest).as_bytes()).await;
@@ -126,7 +126,6 @@ async fn rubbish_is_no_request() {
         let mut raw = Raw::open(&daemon).await;
         raw.send(rubbish).await;
         let shown = String::from_utf8_lossy(rubbish).into_owned();
-        use tokio::io::AsyncWriteExt;
         let _ = raw.stream.shutdown().await;
         let text = raw.rest().await;
         let refused = !text.contains("200 OK");
