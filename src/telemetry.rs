@@ -120,10 +120,9 @@ impl Default for Metrics {
 impl Metrics {
     /// A fresh registry with every metric at zero.
     pub fn new() -> Self {
-        let mut registry = Registry::default();
         let request_seconds = SecondsFamily::new_with_constructor(SecondsBuckets);
         let screenshot_seconds = SecondsFamily::new_with_constructor(SecondsBuckets);
-        let metrics = Self {
+        let mut metrics = Self {
             request_seconds,
             screenshot_seconds,
             input_steps: Counter::default(),
@@ -136,8 +135,14 @@ impl Metrics {
             auth_failures: Counter::default(),
             registry: Registry::default(),
         };
-        let r = &mut registry;
-        let m = &metrics;
+        metrics.registry = metrics.registered();
+        metrics
+    }
+
+    /// A registry that has every one of them by its name.
+    fn registered(&self) -> Registry {
+        let mut registry = Registry::default();
+        let (r, m) = (&mut registry, self);
         r.register_with_unit(
             "deskd_http_request",
             "HTTP requests by route",
@@ -192,10 +197,7 @@ impl Metrics {
             "Refused authentications",
             m.auth_failures.clone(),
         );
-        Self {
-            registry,
-            ..metrics
-        }
+        registry
     }
 
     /// The registry in OpenMetrics text.

@@ -1,0 +1,151 @@
+//! The relay: a producer that never rests behind it, viewers that only count before it.
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    time::Duration,
+};
+
+use crate::{
+    Outcome,
+    cleanup::Place,
+    daemon::Daemon,
+    options::Options,
+    process::{Running, processor_seconds, program, proportional, until},
+    producer,
+    table::{Better, Figure, Limit, Report, Row},
+    viewer::Viewer,
+};
+
+const PATH: &str = "/api/v0/desktop/vnc";
+const WARM_UP: Duration = Duration::from_millis(500);
+const TIME: Duration = Duration::from_secs(2);
+const IDLE_VIEWERS: u16 = 50;
+
+/// Someone who carries bytes: how a viewer gets to it, and whose time and memory count.
+struct Carrier<'a> {
+    open: Box<dyn Fn() -> Outcome<Viewer> + 'a>,
+    pid: u32,
+    children: bool,
+    throughput: Vec<f64>,
+    cost: Vec<f64>,
+    memory: f64,
+}
+
+impl<'a> Carrier<'a> {
+    fn new(pid: u32, children: bool, open: impl Fn() -> Outcome<Viewer> + 'a) -> Self {
+        Self {
+            open: Box::new(open),
+            pid,
+            children,
+            throughput: Vec::new(),
+            cost: Vec::new(),
+            memory: 0.0,
+        }
+    }
+
+    /// One viewer that takes all it gets: gigabytes a second, and processor seconds a gigabyte.
+    fn carry(&mut self) -> Outcome<()> {
+        let mut viewer = (self.open)()?;
+        let flood = viewer.flood(WARM_UP, TIME)?;
+        let before = processor_seconds(self.pid, self.children);
+        let (bytes, taken) = viewer.count(flood)?;
+        let used = processor_seconds(self.pid, self.children) - before;
+        self.throughput.push(bytes / 1e9 / taken.as_secs_f64());
+        self.cost.push(used / (bytes / 1e9));
+        Ok(())
+    }
+
+    /// KiB for each of many viewers that wait.
+    fn weigh(&mut self) -> Outcome<()> {
+        let before = proportional(self.pid, self.children)?;
+        let viewers: Outcome<Vec<Viewer>> = (0..IDLE_VIEWERS).map(|_| (self.open)()).collect();
+        let viewers = viewers?;
+        let after = proportional(self.pid, self.children)?;
+        self.memory = (after - before) / f64::from(IDLE_VIEWERS);
+        drop(viewers);
+        Ok(())
+    }
+
+    fn figures(&mut self) -> [Figure; 3] {
+        [
+            Figure::value(middle(&mut self.throughput), "GB/s", Better::More),
+            Figure::value(middle(&mut self.cost), "s/GB", Better::Less),
+            Figure::value(self.memory, "KiB", Better::Less),
+        ]
+    }
+}
+
+fn middle(values: &mut [f64]) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+pub(super) fn measure(place: &Place, options: &Options, report: &mut Report) -> Outcome<()> {
+    let source = place.path().join("producer");
+    producer::start(&source)?;
+    let (copy, copy_address) = producer::bare_copy(place, &source)?;
+    let (websockify, websockify_address) = websockify(place, &source)?;
+    let daemon = Daemon::start(place, "1280x800")?;
+    daemon.desktop()?;
+    // Where the daemon looks for the desktop's RFB server, there is ours now.
+    let rfb = daemon.rfb()?;
+    fs::rename(&rfb, rfb.with_extension("xvnc"))?;
+    producer::start(&rfb)?;
+    let token = daemon.token()?;
+
+    let mut carriers = [
+        Carrier::new(copy.pid(), false, || {
+            Viewer::plain(&copy_address.to_string())
+        }),
+        Carrier::new(daemon.pid(), false, || {
+            Viewer::websocket(&daemon.address, PATH, &token)
+        }),
+        Carrier::new(websockify.pid(), true, || {
+            Viewer::websocket(&websockify_address.to_string(), "/", "")
+        }),
+    ];
+    // Memory first: what a flood has left in a carrier's buffers would hide what waiting viewers take.
+    for carrier in &mut carriers {
+        carrier.weigh()?;
+    }
+    for _ in 0..options.samples(70).min(7) {
+        for carrier in &mut carriers {
+            carrier.carry()?;
+        }
+    }
+    let [floor, ours, peer] = carriers.each_mut().map(Carrier::figures);
+    let [throughput, cost, memory] = ours;
+    let [floor_throughput, floor_cost, _] = floor;
+    let [peer_throughput, peer_cost, peer_memory] = peer;
+    report.add(
+        Row::new("relay, throughput", throughput)
+            .floor(floor_throughput, Limit::AtLeast(0.7))
+            .peer("websockify", peer_throughput, Some(2.0)),
+    );
+    report.add(
+        Row::new("relay, processor time", cost)
+            .beside(floor_cost)
+            .peer("websockify", peer_cost, Some(2.0)),
+    );
+    report.add(
+        Row::new("relay, memory a viewer", memory)
+            .under(1024.0)
+            .peer("websockify", peer_memory, None),
+    );
+    Ok(())
+}
+
+fn websockify(place: &Place, to: &Path) -> Outcome<(Running, SocketAddr)> {
+    let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let mut command = program(place, "websockify");
+    command
+        .arg(format!("--unix-target={}", to.display()))
+        .arg(address.to_string());
+    let running = Running(command.spawn()?);
+    until("websockify", Duration::from_secs(10), || {
+        TcpStream::connect(address).ok()
+    })?;
+    Ok((running, address))
+}
