@@ -1,11 +1,14 @@
 //! An RFB server that shakes hands and then sends as fast as it can, and the barest thing to put between it and a viewer.
 //!
-//! It listens on a Unix socket, as the X server of a desktop does.
+//! It listens on a Unix socket, as the X server of our desktop does, or on TCP, as VNC servers usually do.
 
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener},
-    os::unix::net::{UnixListener, UnixStream},
+    os::{
+        fd::AsFd,
+        unix::net::{UnixListener, UnixStream},
+    },
     path::Path,
     process::Stdio,
     thread,
@@ -26,7 +29,7 @@ pub(crate) const COPY_FLAG: &str = "--copy-to";
 const CHUNK: usize = 64 * 1024;
 
 /// What the producer hands to the kernel at a time, in bytes: about a screen.
-const PICTURE: u64 = 16 << 10;
+const PICTURE: u64 = 4 << 20;
 
 /// Version, security, result, init of a screen with 1280×800 pixels of 32 bits (RFC 6143, 7.1 to 7.3).
 const SERVER_INIT: [u8; 24] = [
@@ -44,7 +47,19 @@ pub(crate) fn start(path: &Path) -> Outcome<()> {
     })
 }
 
-fn produce(mut stream: UnixStream) -> Outcome<()> {
+/// The same on TCP; gives where.
+pub(crate) fn start_tcp() -> Outcome<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    spawn("producer", move || {
+        for stream in listener.incoming().flatten() {
+            let _ = spawn("producer", move || drop(produce(stream)));
+        }
+    })?;
+    Ok(address)
+}
+
+fn produce(mut stream: impl Read + Write + AsFd) -> Outcome<()> {
     let mut short = [0; 12];
     stream.write_all(b"RFB 003.008\n")?;
     stream.read_exact(&mut short)?;

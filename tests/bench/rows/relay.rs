@@ -3,7 +3,6 @@
 use std::{
     fs,
     net::{SocketAddr, TcpListener, TcpStream},
-    path::Path,
     time::Duration,
 };
 
@@ -19,8 +18,8 @@ use crate::{
 };
 
 const PATH: &str = "/api/v0/desktop/vnc";
-const WARM_UP: Duration = Duration::from_millis(500);
-const TIME: Duration = Duration::from_secs(2);
+const WARM_UP: Duration = Duration::from_millis(200);
+const TIME: Duration = Duration::from_millis(600);
 const IDLE_VIEWERS: u16 = 50;
 
 /// Someone who carries bytes: how a viewer gets to it, and whose time and memory count.
@@ -86,7 +85,8 @@ pub(super) fn measure(place: &Place, options: &Options, report: &mut Report) -> 
     let source = place.path().join("producer");
     producer::start(&source)?;
     let (copy, copy_address) = producer::bare_copy(place, &source)?;
-    let (websockify, websockify_address) = websockify(place, &source)?;
+    let by_tcp = websockify(place, &producer::start_tcp()?.to_string())?;
+    let by_socket = websockify(place, &format!("--unix-target={}", source.display()))?;
     let daemon = Daemon::start(place, "1280x800")?;
     daemon.desktop()?;
     // Where the daemon looks for the desktop's RFB server, there is ours now.
@@ -102,32 +102,40 @@ pub(super) fn measure(place: &Place, options: &Options, report: &mut Report) -> 
         Carrier::new(daemon.pid(), false, || {
             Viewer::websocket(&daemon.address, PATH, &token)
         }),
-        Carrier::new(websockify.pid(), true, || {
-            Viewer::websocket(&websockify_address.to_string(), "/", "")
+        Carrier::new(by_tcp.0.pid(), true, || {
+            Viewer::websocket(&by_tcp.1.to_string(), "/", "")
+        }),
+        Carrier::new(by_socket.0.pid(), true, || {
+            Viewer::websocket(&by_socket.1.to_string(), "/", "")
         }),
     ];
+    // Many short turns: a connection runs at one of a few speeds, by where the kernel put its ends.
     // Memory first: what a flood has left in a carrier's buffers would hide what waiting viewers take.
     for carrier in &mut carriers {
         carrier.weigh()?;
     }
-    for _ in 0..options.samples(70).min(7) {
+    for _ in 0..options.samples(21) {
         for carrier in &mut carriers {
             carrier.carry()?;
         }
     }
-    let [floor, ours, peer] = carriers.each_mut().map(Carrier::figures);
+    let [floor, ours, peer, socket_peer] = carriers.each_mut().map(Carrier::figures);
     let [throughput, cost, memory] = ours;
     let [floor_throughput, floor_cost, _] = floor;
     let [peer_throughput, peer_cost, peer_memory] = peer;
+    let [socket_throughput, socket_cost, _] = socket_peer;
+    let on_socket = "websockify --unix-target";
     report.add(
         Row::new("relay, throughput", throughput)
             .floor(floor_throughput, Limit::AtLeast(0.7))
-            .peer("websockify", peer_throughput, Some(2.0)),
+            .peer("websockify", peer_throughput, Some(2.0))
+            .peer(on_socket, socket_throughput, None),
     );
     report.add(
         Row::new("relay, processor time", cost)
             .beside(floor_cost)
-            .peer("websockify", peer_cost, Some(2.0)),
+            .peer("websockify", peer_cost, Some(2.0))
+            .peer(on_socket, socket_cost, None),
     );
     report.add(
         Row::new("relay, memory a viewer", memory)
@@ -137,12 +145,14 @@ pub(super) fn measure(place: &Place, options: &Options, report: &mut Report) -> 
     Ok(())
 }
 
-fn websockify(place: &Place, to: &Path) -> Outcome<(Running, SocketAddr)> {
+/// Its way with a target: an address, or the option for a Unix socket.
+fn websockify(place: &Place, target: &str) -> Outcome<(Running, SocketAddr)> {
     let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let mut command = program(place, "websockify");
-    command
-        .arg(format!("--unix-target={}", to.display()))
-        .arg(address.to_string());
+    match target.strip_prefix("--") {
+        Some(_) => command.args([target, &address.to_string()]),
+        None => command.args([&address.to_string(), target]),
+    };
     let running = Running(command.spawn()?);
     until("websockify", Duration::from_secs(10), || {
         TcpStream::connect(address).ok()
