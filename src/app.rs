@@ -125,7 +125,10 @@ async fn run(config: Config) -> Result<(), AppError> {
     for listener in listeners.all {
         shutdown.spawn(server.clone().run(listener));
     }
-    announce(&config, &addresses, token.as_deref())?;
+    let announced = announce(&config, &addresses, token.as_deref());
+    if announced.is_err() {
+        shutdown.stop(); // in order: a desktop may have started already
+    }
 
     shutdown.stopped().await;
     tracing::info!("stopping");
@@ -137,7 +140,7 @@ async fn run(config: Config) -> Result<(), AppError> {
         tracing::error!("some tasks did not end within the shutdown timeout");
     }
     let _ = std::fs::remove_file(&config.socket);
-    Ok(())
+    announced
 }
 
 /// The first signal stops in order, the second without grace.
@@ -241,21 +244,21 @@ fn announce(
     token: Option<&str>,
 ) -> Result<(), AppError> {
     let mut stdout = io::stdout().lock();
+    // Whoever read the first line may have gone: no reason to end.
     let mut say = |line: String| {
-        writeln!(stdout, "{line}").map_err(|source| AppError::Ready {
-            target: "standard output",
-            source,
-        })
+        if let Err(error) = writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
+            tracing::warn!(%error, "nobody reads standard output");
+        }
     };
     for address in addresses {
-        say(format!("deskd listening on http://{address}"))?;
+        say(format!("deskd listening on http://{address}"));
     }
     let page = addresses
         .first()
         .map(|address| format!("http://{}/", reachable(*address)));
     match (page, token) {
         (Some(page), Some(token)) if io::stdout().is_terminal() => {
-            say(format!("deskd viewer at {page}?token={token}"))?;
+            say(format!("deskd viewer at {page}?token={token}"));
         }
         (Some(page), Some(_)) => {
             let file = config
@@ -265,15 +268,11 @@ fn announce(
             say(format!(
                 "deskd viewer at {page} (token in {})",
                 file.display()
-            ))?;
+            ));
         }
-        (Some(page), None) => say(format!("deskd viewer at {page}"))?,
+        (Some(page), None) => say(format!("deskd viewer at {page}")),
         (None, _) => {}
     }
-    stdout.flush().map_err(|source| AppError::Ready {
-        target: "standard output",
-        source,
-    })?;
     if let Some(fd) = config.ready_fd {
         let first = addresses
             .first()

@@ -518,6 +518,18 @@ fn the_ready_descriptor_gets_a_line() {
         .expect("runs");
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("--ready-fd"));
+
+    let home = Home::new();
+    let mut eager = deskd_serve(&home);
+    let refused = eager
+        .args(["--ready-fd", "777", "--desktop", "eager"])
+        .output()
+        .expect("runs");
+    assert_eq!(refused.status.code(), Some(1));
+    let left = fs::read_dir(home.runtime())
+        .expect("the runtime directory")
+        .count();
+    assert_eq!(left, 0, "neither a socket nor a session of a desktop");
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ pub enum InputError {
     /// The action was called off, by its caller or by a reset.
     #[error("the input action was cancelled")]
     Cancelled,
-    /// The injector has ended: nothing was done.
+    /// The injector has ended: nothing was done. Why it ended, `Input::closed` tells.
     #[error("input has been stopped")]
     Stopped,
     /// The connection to the display broke.

@@ -164,20 +164,9 @@ impl Input {
         job: Job,
         answer: oneshot::Receiver<Result<T, InputError>>,
     ) -> Result<T, InputError> {
-        match self.shared.mailbox.push(job) {
-            Ok(()) => {}
-            Err(InputError::Stopped) => return Err(self.reason()),
-            Err(error) => return Err(error),
-        }
-        match answer.await {
-            Ok(result) => result,
-            Err(_) => Err(self.closed().await),
-        }
-    }
-
-    fn reason(&self) -> InputError {
-        let reason = self.shared.ended.borrow().clone();
-        reason.unwrap_or(InputError::Stopped)
+        self.shared.mailbox.push(job)?;
+        // A job that waits when the thread ends is dropped: nothing of it was done.
+        answer.await.unwrap_or(Err(InputError::Stopped))
     }
 }
 

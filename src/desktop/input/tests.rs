@@ -244,13 +244,13 @@ async fn a_broken_connection_fails_the_running_and_the_later_jobs() {
         button: Button::Left,
         count: 1,
     };
-    for _ in 0..2 {
-        let result = input.perform(click.clone(), (0, 0)).await;
-        assert!(
-            matches!(result, Err(InputError::ConnectionLost { .. })),
-            "{result:?}"
-        );
-    }
+    let running = input.perform(click.clone(), (0, 0)).await;
+    assert!(
+        matches!(running, Err(InputError::ConnectionLost { .. })),
+        "{running:?}"
+    );
+    let later = input.perform(click, (0, 0)).await;
+    assert!(matches!(later, Err(InputError::Stopped)), "{later:?}");
     assert!(matches!(
         input.closed().await,
         InputError::ConnectionLost { .. }
