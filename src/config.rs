@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, ValueEnum, parser::ValueSource};
+use clap::{Arg, ArgMatches, Args, Command, ValueEnum, parser::ValueSource};
 
 use crate::{
     desktop::{self, geometry::Size, provider::Provider},
@@ -552,9 +552,4 @@ fn parse_seconds(text: &str) -> Result<Duration, String> {
         return Err("must be more than 0 and at most 86400 seconds".to_owned());
     }
     Ok(Duration::from_secs_f64(seconds))
-}
-
-/// Parses the settings of `serve` from an argument list, an environment and no file; for tests and embedding.
-pub fn args_from(matches: &ArgMatches) -> Result<ServeArgs, ConfigError> {
-    Ok(ServeArgs::from_arg_matches(matches)?)
 }

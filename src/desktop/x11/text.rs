@@ -4,7 +4,7 @@
 //! that is read with the old map, and a code that is used again rewrites the keys that still wait in a
 //! program's queue. No server-side request waits for that, so the map is changed at most once for each
 //! batch of new characters, a code is given away again only after [`SETTLE`], and typing goes on only
-//! [`SETTLE`] after a change: the time that xterm, GTK and Qt were measured to need.
+//! [`SETTLE`] after a change: the time that xterm and GTK were measured to need.
 
 use std::{
     collections::HashSet,
