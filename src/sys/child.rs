@@ -25,7 +25,7 @@ use rustix::{
 };
 use tokio::io::unix::AsyncFd;
 
-use super::{descriptor::readable, procfs};
+use super::{descriptor::readable, limits, procfs};
 
 /// What to start: program, arguments, the whole environment, files. Nothing is inherited but what is named here.
 #[derive(Debug)]
@@ -137,10 +137,11 @@ impl Spec {
         if let Some(directory) = &self.directory {
             command.current_dir(directory);
         }
+        let descriptors = limits::descriptors_before();
         // SAFETY: `prepare` makes system calls only: no allocation, no lock, no log. The standard library has emptied
         // the signal mask before.
         unsafe {
-            command.pre_exec(move || prepare(&keep));
+            command.pre_exec(move || prepare(&keep, descriptors));
         }
         let child = command.spawn()?;
         let pid = i32::try_from(child.id()).expect("a pid fits");
@@ -150,7 +151,7 @@ impl Spec {
 
 /// Runs between fork and exec.
 #[expect(unsafe_code, reason = "system calls after fork")]
-fn prepare(keep: &[RawFd]) -> io::Result<()> {
+fn prepare(keep: &[RawFd], descriptors: Option<(u64, u64)>) -> io::Result<()> {
     // SAFETY: plain system calls on numbers; the descriptors in `keep` are open, because the `Spec` holds them until
     // `Command::spawn` has returned.
     unsafe {
@@ -159,6 +160,14 @@ fn prepare(keep: &[RawFd]) -> io::Result<()> {
         }
         for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
             libc::signal(signal, libc::SIG_DFL);
+        }
+        // The daemon's limit is higher than what programs expect: `select(2)` breaks above 1024.
+        if let Some((soft, hard)) = descriptors {
+            let limit = libc::rlimit {
+                rlim_cur: soft,
+                rlim_max: hard,
+            };
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
         }
         // Our own descriptors are close-on-exec; this is for what we were started with. Kernels before 5.11 lack it.
         libc::close_range(

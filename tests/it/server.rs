@@ -7,6 +7,7 @@ use std::{
         fd::AsRawFd,
         unix::{fs::PermissionsExt, net::UnixListener},
     },
+    process::Command,
 };
 
 use futures_util::StreamExt;
@@ -579,4 +580,37 @@ async fn the_api_is_what_it_was() {
     for path in document["paths"].as_object().expect("paths").keys() {
         assert!(text.contains(path.as_str()), "{path} is not on the page");
     }
+}
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "tests start programs directly")]
+async fn children_get_back_the_descriptors_that_the_daemon_was_started_with() {
+    let home = Home::new();
+    let mut limited = Command::new("sh");
+    let serve = deskd_serve(&home);
+    limited
+        .args(["-c", "ulimit -Sn 700; exec \"$0\" \"$@\""])
+        .arg(serve.get_program())
+        .args(serve.get_args())
+        .env("HOME", home.path());
+    let daemon = Daemon::start_command(&home, &mut limited);
+    let soft = |pid: i64| {
+        let limits = fs::read_to_string(format!("/proc/{pid}/limits")).expect("ours");
+        let line = limits
+            .lines()
+            .find(|line| line.starts_with("Max open files"))
+            .map(str::to_owned);
+        line.expect("the limit")
+            .split_whitespace()
+            .nth(3)
+            .expect("a number")
+            .to_owned()
+    };
+    let child = daemon.started().await["pid"].as_i64().expect("a pid");
+    assert_eq!(soft(child), "700");
+    assert_ne!(
+        soft(i64::from(daemon.pid())),
+        "700",
+        "the daemon takes what it may have"
+    );
 }
