@@ -15,7 +15,7 @@ use crate::desktop::{
     access::{ActError, PictureError},
     capture::CaptureError,
     input::InputError,
-    vocabulary::coder::{BadAction, Fault},
+    vocabulary::check::{BadAction, Fault},
 };
 
 /// Body of every error answer.
@@ -242,6 +242,7 @@ impl From<BadAction> for ApiError {
         let code = match error.fault {
             Fault::Field => "invalid_request",
             Fault::ControlCharacter => "control_character",
+            Fault::OutOfFrame => "out_of_frame",
         };
         Self::bad_request(code, message).with_validation(error.field.to_owned(), detail)
     }

@@ -293,3 +293,80 @@ async fn a_full_queue_is_busy() {
     assert!(matches!(busy[..], [Err(InputError::Busy)]), "{busy:?}");
     assert_eq!(done.len(), mailbox::QUEUE);
 }
+
+#[tokio::test]
+async fn nothing_comes_between_the_actions_of_a_unit() {
+    let recorder = Recorder::default();
+    let input = input(&recorder, LONG);
+    let mut unit = input.unit().await.expect("its turn");
+    unit.perform(Action::Type("one".into()), (0, 0))
+        .await
+        .expect("one");
+    let other = input.perform(Action::Type("other".into()), (0, 0));
+    let rest = async {
+        // Asked and answered while the unit lasts, after the other action was queued.
+        input.held().await.expect("a report");
+        unit.perform(Action::ButtonDown(Button::Left), (0, 0))
+            .await
+            .expect("two");
+        unit.end().await.expect("an end");
+    };
+    let (other, ()) = tokio::join!(other, rest);
+    other.expect("the other action, afterwards");
+    assert_eq!(recorder.lines(), ["text one", "left true", "text other"]);
+    assert!(input.any_held(), "what was kept stays down after the end");
+}
+
+#[tokio::test]
+async fn a_unit_that_is_dropped_or_reset_releases_everything() {
+    let recorder = Recorder::default();
+    let input = input(&recorder, LONG);
+    let down = || Action::ButtonDown(Button::Left);
+    let mut unit = input.unit().await.expect("its turn");
+    unit.perform(down(), (0, 0)).await.expect("down");
+    drop(unit);
+    let mut unit = input.unit().await.expect("its turn");
+    assert!(recorder.down().is_empty(), "released before the next turn");
+    unit.perform(down(), (0, 0)).await.expect("down");
+    input.reset().await.expect("a reset");
+    assert!(recorder.down().is_empty());
+    let result = unit.perform(down(), (0, 0)).await;
+    assert!(matches!(result, Err(InputError::Cancelled)), "{result:?}");
+    assert!(matches!(unit.end().await, Err(InputError::Cancelled)));
+    input
+        .perform(Action::Type("next".into()), (0, 0))
+        .await
+        .expect("the queue goes on");
+}
+
+#[tokio::test]
+async fn a_place_in_the_queue_can_be_given_up() {
+    let recorder = Recorder::default();
+    let input = input(&recorder, LONG);
+    let unit = input.unit().await.expect("its turn");
+    let waiting = input.unit();
+    tokio::select! {
+        biased;
+        _ = waiting => panic!("the first one lasts"),
+        report = input.held() => drop(report.expect("a report")),
+    }
+    unit.end().await.expect("an end");
+    input
+        .perform(Action::Type("next".into()), (0, 0))
+        .await
+        .expect("nobody holds the queue");
+}
+
+#[tokio::test]
+async fn after_a_failure_nothing_is_held() {
+    let recorder = Recorder::default();
+    let input = input(&recorder, LONG);
+    input
+        .perform(Action::ButtonDown(Button::Left), (0, 0))
+        .await
+        .expect("down");
+    let bell = Action::Type("\u{7}".into());
+    let result = input.perform(bell, (0, 0)).await;
+    assert!(matches!(result, Err(InputError::ControlCharacter { .. })));
+    assert!(recorder.down().is_empty() && !input.any_held());
+}
