@@ -16,8 +16,8 @@ use super::{
     extract::{Json, Query},
     state::ApiState,
     types::desktop::{
-        ActionAnswer, ActionBody, DesktopBody, InputBody, LastErrorBody, PictureBody, PointBody,
-        ResizeBody, ScreenshotQuery, ViewerBody,
+        ActionAnswer, ActionBody, DesktopBody, InputBody, LastErrorBody, PictureBody, ResizeBody,
+        ScreenshotQuery, ViewerBody,
     },
 };
 use crate::desktop::{
@@ -30,13 +30,13 @@ use crate::desktop::{
 };
 
 /// Time for anything that does not wait on purpose. Starting a desktop has limits of its own below this.
-const DEADLINE: Duration = Duration::from_mins(1);
+pub(super) const DEADLINE: Duration = Duration::from_mins(1);
 
 /// Longest request that holds a key on purpose, and some time to start and to queue.
 const ACTION_DEADLINE: Duration = Duration::from_mins(7);
 
 /// Gives up on work that takes too long; dropping the work cancels it.
-async fn within<T>(
+pub(super) async fn within<T>(
     deadline: Duration,
     work: impl Future<Output = Result<T, ApiError>>,
 ) -> Result<T, ApiError> {
@@ -284,17 +284,7 @@ fn wants_json(headers: &HeaderMap) -> bool {
 
 fn picture_response(picture: &Picture, json: bool) -> Response {
     let mut response = if json {
-        JsonAnswer(PictureBody {
-            data: STANDARD.encode(&picture.bytes),
-            media_type: picture.format.media_type(),
-            width: picture.size.width,
-            height: picture.size.height,
-            native_width: picture.native.width,
-            native_height: picture.native.height,
-            cursor: picture.cursor.map(|at| PointBody { x: at.x, y: at.y }),
-            reduced: picture.reduced.clone(),
-        })
-        .into_response()
+        JsonAnswer(PictureBody::new(picture)).into_response()
     } else {
         let kind = HeaderValue::from_static(picture.format.media_type());
         ([(header::CONTENT_TYPE, kind)], picture.bytes.clone()).into_response()

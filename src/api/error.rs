@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use crate::desktop::{
     DesktopError,
     access::{ActError, PictureError},
+    batch::{BatchError, DeedError},
     capture::CaptureError,
     input::InputError,
     vocabulary::check::{BadAction, Fault},
@@ -118,6 +119,25 @@ impl ApiError {
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.header = Some((name, value));
         self
+    }
+
+    /// Says in what the fields are that it names, as in `actions[3].`.
+    #[must_use]
+    pub fn within(mut self, path: &str) -> Self {
+        for validation in &mut self.0.body.validations {
+            validation.field.insert_str(0, path);
+        }
+        self
+    }
+
+    /// What the caller would get, to be told as a part of an answer.
+    pub fn into_body(self) -> ErrorBody {
+        self.0.body
+    }
+
+    /// Whether it is the caller's fault.
+    pub fn is_refusal(&self) -> bool {
+        self.0.status.is_client_error()
     }
 
     /// Keeps the chain of an error for the log.
@@ -232,6 +252,33 @@ impl From<ActError> for ApiError {
             ActError::Desktop(error) => error.into(),
             ActError::Input(error) => error.into(),
         }
+    }
+}
+
+impl From<DeedError> for ApiError {
+    fn from(error: DeedError) -> Self {
+        match error {
+            DeedError::Input(error) => error.into(),
+            DeedError::Capture(error) => error.into(),
+            DeedError::NotRun => Self::new(StatusCode::CONFLICT, "not_run", sentence(&error)),
+        }
+    }
+}
+
+impl From<BatchError> for ApiError {
+    fn from(error: BatchError) -> Self {
+        let (sentence, text) = (sentence(&error), error.to_string());
+        let field = match error {
+            BatchError::Desktop(error) => return error.into(),
+            BatchError::Capture(error) => return error.into(),
+            BatchError::Input(error) => return error.into(),
+            BatchError::PointOutside { index, .. } => format!("actions[{index}]"),
+            BatchError::RegionOutside { index, .. } => match index {
+                Some(index) => format!("actions[{index}].region"),
+                None => "screenshot.region".to_owned(),
+            },
+        };
+        Self::bad_request("out_of_frame", sentence).with_validation(field, text)
     }
 }
 

@@ -99,7 +99,7 @@ fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
         // A list that is longer than it should be ends the reader, too, but is JSON.
         let is_json = || serde_json::from_slice::<IgnoredAny>(bytes).is_ok();
         if inner.is_data() || is_json() {
-            let field = if path == "." { "body".to_owned() } else { path };
+            let field = named(&path, &inner.to_string());
             ApiError::invalid_field(
                 format!("The field \"{field}\" is not as it should be."),
                 field,
@@ -111,6 +111,17 @@ fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     })?;
     deserializer.end().map_err(|error| not_json(&error))?;
     Ok(value)
+}
+
+/// The field that an error is about: at this path, or missing there.
+fn named(path: &str, error: &str) -> String {
+    let missing = error.strip_prefix("missing field `");
+    match (path, missing.and_then(|rest| rest.split('`').next())) {
+        (".", Some(field)) => field.to_owned(),
+        (path, Some(field)) => format!("{path}.{field}"),
+        (".", None) => "body".to_owned(),
+        (path, None) => path.to_owned(),
+    }
 }
 
 fn not_json(error: &serde_json::Error) -> ApiError {

@@ -2,6 +2,8 @@
 
 pub mod access_log;
 pub mod auth;
+pub mod batch;
+pub mod computer;
 pub mod desktop;
 pub mod docs;
 pub mod error;
@@ -57,6 +59,10 @@ fn route_table() -> OpenApiRouter<ApiState> {
         .routes(routes!(desktop::resize_desktop))
         // computer tools
         .routes(routes!(desktop::perform_action))
+        .routes(routes!(batch::perform_batch))
+        .routes(routes!(computer::use_computer_anthropic))
+        .routes(routes!(computer::use_computer_openai))
+        .routes(routes!(computer::describe_tool))
         .routes(routes!(desktop::take_screenshot))
         .routes(routes!(desktop::describe_input))
         .routes(routes!(desktop::reset_input))

@@ -92,7 +92,10 @@ impl Desktop {
     }
 
     /// The desktop after one whose connections broke.
-    async fn successor(&self, broken: &Arc<Running>) -> Result<Arc<Running>, DesktopError> {
+    pub(super) async fn successor(
+        &self,
+        broken: &Arc<Running>,
+    ) -> Result<Arc<Running>, DesktopError> {
         let wait = self.wait;
         match tokio::time::timeout(wait, self.changed_from(broken)).await {
             Ok(Some(running)) => Ok(running),

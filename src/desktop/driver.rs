@@ -319,6 +319,10 @@ impl Driver {
     /// Of an existing desktop our connections are all we have: when they break, it is gone.
     fn lost(&mut self, reason: String) {
         let host = |live: &&Live| live.provider == Provider::Host;
+        if let Some(live) = &self.live {
+            // Whoever acts through the connection that is left must not go on beside the next one.
+            live.attached.input.end();
+        }
         let Some(live) = self.live.as_ref().filter(host) else {
             return self.event(Event::ConnectionLost);
         };

@@ -25,6 +25,7 @@
 pub mod access;
 pub mod attach;
 pub mod authority;
+pub mod batch;
 pub mod capture;
 pub mod command;
 mod driver;

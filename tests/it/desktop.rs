@@ -19,7 +19,7 @@ const ACTION: &str = "/api/v0/desktop/action";
 const SHOT: &str = "/api/v0/desktop/screenshot";
 
 /// Where the test's own windows connect to.
-async fn address(daemon: &Daemon) -> Address {
+pub async fn address(daemon: &Daemon) -> Address {
     let desktop = daemon.started().await;
     let display = desktop["display"].as_str().expect("a display").to_owned();
     let file = fs::read(desktop["xauthority"].as_str().expect("a file")).expect("the cookie file");

@@ -6,8 +6,11 @@
     reason = "one binary: helpers are public to its own modules only, and serve several of them"
 )]
 
+mod batch;
 mod capture;
+mod computer;
 mod desktop;
+mod held;
 mod host;
 mod hostile;
 mod input;

@@ -1,5 +1,6 @@
 //! Wire types of the desktop routes, with their conversions.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -8,7 +9,7 @@ use crate::{
     desktop::{
         geometry::{Rect, SIDE_RANGE, Size},
         input::{Held, HeldReport},
-        picture::{Format, PictureRequest},
+        picture::{Format, Picture, PictureRequest},
         viewers::ViewerInfo,
         vocabulary::coder::CoderFields,
     },
@@ -204,7 +205,7 @@ impl ScreenshotQuery {
     /// The request that the query stands for, or the parameter that is wrong.
     pub fn request(&self, if_none_match: Option<String>) -> Result<PictureRequest, ApiError> {
         let wrong = |field: &str, detail: &str| {
-            let message = format!("The query parameter \"{field}\" is not as it should be.");
+            let message = format!("The parameter \"{field}\" is not as it should be.");
             ApiError::invalid_field(message, field, detail)
         };
         let side = |field, value: Option<i64>| match value {
@@ -284,6 +285,27 @@ pub struct PictureBody {
     pub cursor: Option<PointBody>,
     /// What was lowered for `max_bytes`.
     pub reduced: Option<String>,
+}
+
+/// A picture in base64.
+pub fn encoded(picture: &Picture) -> String {
+    STANDARD.encode(&picture.bytes)
+}
+
+impl PictureBody {
+    /// The JSON form.
+    pub fn new(picture: &Picture) -> Self {
+        Self {
+            data: encoded(picture),
+            media_type: picture.format.media_type(),
+            width: picture.size.width,
+            height: picture.size.height,
+            native_width: picture.native.width,
+            native_height: picture.native.height,
+            cursor: picture.cursor.map(|at| PointBody { x: at.x, y: at.y }),
+            reduced: picture.reduced.clone(),
+        }
+    }
 }
 
 /// A point in pixels.

@@ -1,4 +1,6 @@
 //! Wire types per area, with their conversions. The only place where domain data meets serde.
 
+pub mod batch;
+pub mod computer;
 pub mod desktop;
 pub mod health;

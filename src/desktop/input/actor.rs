@@ -155,9 +155,9 @@ impl Actor {
                     let result = self.do_action(&action, declared, &cancel);
                     self.answer_action(reply, result)?;
                 }
-                Ok(Order::End(reply)) => {
+                Ok(Order::End { keep, reply }) => {
                     let called_off = cancel.check();
-                    if called_off.is_err() {
+                    if called_off.is_err() || !keep {
                         self.release_all()?;
                     }
                     let _ = reply.send(called_off);

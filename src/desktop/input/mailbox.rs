@@ -152,7 +152,11 @@ pub(super) enum Order {
         declared: (i64, i64),
         reply: oneshot::Sender<Result<Outcome, InputError>>,
     },
-    End(oneshot::Sender<Result<(), InputError>>),
+    End {
+        /// What was kept down stays down.
+        keep: bool,
+        reply: oneshot::Sender<Result<(), InputError>>,
+    },
 }
 
 /// Several actions as one: while it lasts the queue gives out nothing else. The caller orders one after the

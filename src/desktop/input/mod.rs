@@ -170,6 +170,12 @@ impl Input {
         self.ask(Job::Reset(reply), answer).await
     }
 
+    /// Ends the thread, for all handles: the running action is called off, those that wait are told
+    /// [`InputError::Stopped`], everything held is released.
+    pub fn end(&self) {
+        self.shared.mailbox.close();
+    }
+
     /// Whether something is down by our doing.
     pub fn any_held(&self) -> bool {
         self.shared.any_held.load(Ordering::Acquire)

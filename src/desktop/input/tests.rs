@@ -177,14 +177,17 @@ async fn a_dropped_future_releases_and_a_queued_one_never_runs() {
     let recorder = Recorder::default();
     let input = input(&recorder, LONG);
     let pressed = recorder.pressed();
-    let queued = input.perform(Action::Type("never".into()), (0, 0));
+    let mut running = Box::pin(input.perform(hold(0x61), (0, 0)));
+    let mut queued = Box::pin(input.perform(Action::Type("never".into()), (0, 0)));
     tokio::select! {
         biased;
-        _ = input.perform(hold(0x61), (0, 0)) => panic!("it holds for an hour"),
+        _ = &mut running => panic!("it holds for an hour"),
         // Polled after the hold was queued, so it stands behind it.
-        _ = queued => panic!("it waits"),
+        _ = &mut queued => panic!("it waits"),
         () = pressed.notified() => {}
     }
+    drop(queued);
+    drop(running);
     input
         .perform(Action::Type("next".into()), (0, 0))
         .await
@@ -369,4 +372,22 @@ async fn after_a_failure_nothing_is_held() {
     let result = input.perform(bell, (0, 0)).await;
     assert!(matches!(result, Err(InputError::ControlCharacter { .. })));
     assert!(recorder.down().is_empty() && !input.any_held());
+}
+
+#[tokio::test]
+async fn an_end_calls_a_unit_off_whose_holder_stays() {
+    let recorder = Recorder::default();
+    let input = input(&recorder, LONG);
+    let mut unit = input.unit().await.expect("its turn");
+    let pressed = recorder.pressed();
+    let end = async {
+        pressed.notified().await;
+        input.end();
+    };
+    let (result, ()) = tokio::join!(unit.perform(hold(0x61), (0, 0)), end);
+    assert!(matches!(result, Err(InputError::Cancelled)), "{result:?}");
+    let result = unit.perform(hold(0x61), (0, 0)).await;
+    assert!(matches!(result, Err(InputError::Cancelled)), "{result:?}");
+    assert!(matches!(input.closed().await, InputError::Stopped));
+    assert!(recorder.down().is_empty());
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! Input::unit() --its turn--> Holding --end()--> over; what was kept stays down
 //!                                |
-//!                                +-- dropped, called off by a reset, or the display gone: everything is released
+//!                                +-- abandon(), dropped, called off, or the display gone: everything is released
 //! ```
 
 use std::sync::mpsc::SyncSender;
@@ -62,9 +62,21 @@ impl Unit {
     ///
     /// # Errors
     /// [`InputError::Cancelled`] when it had been called off: then nothing is down.
-    pub async fn end(mut self) -> Result<(), InputError> {
+    pub async fn end(self) -> Result<(), InputError> {
+        self.finish(true).await
+    }
+
+    /// Ends the unit and answers when everything that was held is released.
+    ///
+    /// # Errors
+    /// As [`Unit::end`].
+    pub async fn abandon(self) -> Result<(), InputError> {
+        self.finish(false).await
+    }
+
+    async fn finish(mut self, keep: bool) -> Result<(), InputError> {
         let (reply, answer) = oneshot::channel();
-        let result = self.order(Order::End(reply), answer).await;
+        let result = self.order(Order::End { keep, reply }, answer).await;
         self.guard.over = true;
         result
     }

@@ -1,7 +1,10 @@
 //! Each vendor's words for computer use, to the one [`Action`](crate::desktop::input::Action). Pure.
 
+pub mod anthropic;
 pub mod check;
 pub mod coder;
+pub mod neutral;
+pub mod openai;
 
 use std::time::Duration;
 

@@ -1,0 +1,118 @@
+//! Wire types of the computer routes: what vendors' models write, and what goes back to them.
+
+pub mod anthropic;
+pub mod lenient;
+pub mod openai;
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::{batch::declared, desktop::ScreenshotQuery};
+use crate::{
+    api::error::ApiError,
+    desktop::{
+        batch::{Batch, Deed, Rest},
+        picture::PictureRequest,
+    },
+};
+
+/// Most bytes of a picture for a model when the query does not say: below what the vendors take in base64.
+const MAX_BYTES: u64 = 3_600_000;
+
+/// Quiet time after input when the query does not say.
+const QUIET: Duration = Duration::from_millis(200);
+
+/// How long to wait for it at most, when the query does not say.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Query of the computer routes.
+#[derive(Debug, Default, Deserialize, IntoParams, ToSchema)]
+#[into_params(parameter_in = Query)]
+pub struct ComputerQuery {
+    /// Width of the screen as the model was told; one side alone keeps the aspect, none is native.
+    #[param(minimum = 1, maximum = 7680)]
+    pub width: Option<i64>,
+    /// Height of the screen as the model was told.
+    #[param(minimum = 1, maximum = 7680)]
+    pub height: Option<i64>,
+    /// Milliseconds without change before the picture is taken; 200 after input when absent, 0 takes it at once.
+    #[param(minimum = 0, maximum = 10000)]
+    pub settle_ms: Option<i64>,
+    /// Milliseconds after which the picture is taken all the same; 3000 when absent.
+    #[param(minimum = 0, maximum = 60000)]
+    pub settle_timeout_ms: Option<i64>,
+    /// `png` (default), `jpeg` or `webp`.
+    pub format: Option<String>,
+    /// JPEG quality, 1 to 100; 80 when absent.
+    #[param(minimum = 1, maximum = 100)]
+    pub quality: Option<i64>,
+    /// Most bytes of the picture; 3 600 000 when absent.
+    #[param(minimum = 1)]
+    pub max_bytes: Option<u64>,
+}
+
+impl ComputerQuery {
+    /// The batch that does these deeds and answers with a picture, unless the last deed is one; or the parameter
+    /// that is wrong.
+    pub fn batch(&self, deeds: Vec<Deed>) -> Result<Batch, ApiError> {
+        let wish = self.picture()?;
+        let styled = |deed| match deed {
+            Deed::Picture(request) => Deed::Picture(PictureRequest {
+                region: request.region,
+                zoom: request.zoom,
+                ..wish.clone()
+            }),
+            other => other,
+        };
+        let deeds: Vec<Deed> = deeds.into_iter().map(styled).collect();
+        let shows = matches!(deeds.last(), Some(Deed::Picture(_)));
+        Ok(Batch {
+            declared: declared(self.width, self.height)?,
+            settle: self.settle(deeds.iter().any(Deed::is_input))?,
+            picture: (!shows).then_some(wish),
+            deeds,
+            ..Batch::default()
+        })
+    }
+
+    fn picture(&self) -> Result<PictureRequest, ApiError> {
+        let query = ScreenshotQuery {
+            format: self.format.clone(),
+            quality: self.quality,
+            max_bytes: Some(self.max_bytes.unwrap_or(MAX_BYTES)),
+            ..ScreenshotQuery::default()
+        };
+        query.request(None)
+    }
+
+    /// Without a word of the caller the screen comes to rest after input, and a look alone waits for nothing.
+    fn settle(&self, after_input: bool) -> Result<Option<Rest>, ApiError> {
+        Ok(match None {
+            Some(rest) => Some(rest),
+            None if after_input && self.settle_ms.is_none() => Some(Rest {
+                quiet: QUIET,
+                timeout: PATIENCE,
+                ignore: Vec::new(),
+            }),
+            None => None,
+        })
+    }
+}
+
+/// Query of `GET /api/v0/computer/tools`.
+#[derive(Debug, Default, Deserialize, IntoParams, ToSchema)]
+#[into_params(parameter_in = Query)]
+pub struct ToolsQuery {
+    /// `anthropic` or `openai`.
+    pub vendor: String,
+    /// Width that the model is told; one side alone keeps the aspect, none is native.
+    #[param(minimum = 1, maximum = 7680)]
+    pub width: Option<i64>,
+    /// Height that the model is told.
+    #[param(minimum = 1, maximum = 7680)]
+    pub height: Option<i64>,
+    /// Version of the tool: `20251124` (default), `20250124` or `20241022`; `preview` for `OpenAI`'s older one.
+    pub version: Option<String>,
+}

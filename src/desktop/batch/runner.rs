@@ -1,0 +1,123 @@
+//! Runs a batch on whatever desktop there is.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{Batch, BatchError, BatchReport, Deed, DeedError, DeedReport, Effect, OnError};
+use crate::desktop::{
+    Desktop, Running,
+    capture::CaptureError,
+    geometry::Frame,
+    input::{InputError, Unit},
+    picture::{Answer, Picture, PictureRequest},
+};
+
+impl Desktop {
+    /// Runs a batch. Dropping the future calls it off: what it pressed is released, the rest is not done.
+    ///
+    /// # Errors
+    /// Nothing of it was done; what fails later is told deed by deed.
+    pub async fn run_batch(&self, batch: &Batch) -> Result<BatchReport, BatchError> {
+        let mut running = self.running().await?;
+        let mut frame = check(batch, &running).await?;
+        let mut unit = None;
+        if batch.deeds.iter().any(Deed::is_input) {
+            unit = Some(match running.attached.input.unit().await {
+                Err(InputError::Stopped) => {
+                    running = self.successor(&running).await?;
+                    frame = check(batch, &running).await?;
+                    running.attached.input.unit().await?
+                }
+                unit => unit?,
+            });
+        }
+        let mut run = Run {
+            running,
+            frame,
+            unit,
+        };
+        let results = run.deeds(batch).await;
+        let picture = match &batch.picture {
+            Some(request) => Some(run.picture(batch.in_frame(request.clone())).await),
+            None => None,
+        };
+        Ok(BatchReport {
+            frame,
+            results,
+            picture,
+        })
+    }
+}
+
+async fn check(batch: &Batch, running: &Running) -> Result<Frame, BatchError> {
+    batch.check(running.attached.screen.native_size().await?)
+}
+
+/// A batch under way.
+struct Run {
+    running: Arc<Running>,
+    frame: Frame,
+    unit: Option<Unit>,
+}
+
+impl Run {
+    /// One report a deed; the unit of input ends with the last one.
+    async fn deeds(&mut self, batch: &Batch) -> Vec<DeedReport> {
+        let mut reports = Vec::with_capacity(batch.deeds.len());
+        let mut failed = false;
+        for deed in &batch.deeds {
+            if failed && batch.on_error == OnError::Stop {
+                reports.push(DeedReport {
+                    result: Err(DeedError::NotRun),
+                    elapsed: Duration::ZERO,
+                });
+                continue;
+            }
+            let begin = Instant::now();
+            let result = self.deed(batch, deed).await;
+            failed |= result.is_err();
+            reports.push(DeedReport {
+                result,
+                elapsed: begin.elapsed(),
+            });
+        }
+        if let Some(unit) = self.unit.take() {
+            // A unit that is called off, or whose display is gone, has released everything.
+            let _ = if failed {
+                unit.abandon().await
+            } else {
+                unit.end().await
+            };
+        }
+        reports
+    }
+
+    async fn deed(&mut self, batch: &Batch, deed: &Deed) -> Result<Effect, DeedError> {
+        match deed {
+            Deed::Input(action) => {
+                let size = self.frame.declared();
+                let declared = (i64::from(size.width), i64::from(size.height));
+                let unit = self.unit.as_mut().ok_or(InputError::Stopped)?;
+                let outcome = unit.perform(action.clone(), declared).await?;
+                Ok(Effect::Input(outcome))
+            }
+            Deed::Picture(request) => {
+                if let Some(unit) = &self.unit {
+                    unit.check()?;
+                }
+                let picture = self.picture(batch.in_frame(request.clone())).await?;
+                Ok(Effect::Picture(picture))
+            }
+            Deed::Paste(_) => Err(DeedError::NotRun),
+        }
+    }
+
+    async fn picture(&self, request: PictureRequest) -> Result<Arc<Picture>, CaptureError> {
+        match self.running.attached.screen.picture(request).await? {
+            Answer::Picture(picture) => Ok(picture),
+            Answer::Unchanged { .. } => unreachable!("nothing was named to compare with"),
+        }
+    }
+}
