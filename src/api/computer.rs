@@ -121,8 +121,7 @@ fn picture(report: &BatchReport) -> Option<Result<&Arc<Picture>, CaptureError>> 
 
 /// What was done, in a sentence.
 fn words(action: &str, report: &BatchReport) -> String {
-    let results = report.results.iter().filter_map(|r| r.result.as_ref().ok());
-    match results.last() {
+    match report.results.last().and_then(|r| r.result.as_ref().ok()) {
         Some(Effect::Input(Outcome::Pointer(at))) => format!("X={},Y={}", at.x, at.y),
         Some(Effect::Input(Outcome::Typed(text))) => {
             format!("Typed {} characters.", text.characters)

@@ -131,7 +131,7 @@ impl Actor {
 
     fn perform(&mut self, perform: Perform) -> Result<(), InputError> {
         let result = self.do_action(&perform.action, perform.declared, &perform.cancel);
-        self.answer_action(perform.reply, result)
+        answer_action(perform.reply, result)
     }
 
     /// Does what the holder of the unit orders, and nothing else, until it ends the unit, goes away or is
@@ -153,7 +153,7 @@ impl Actor {
                     reply,
                 }) => {
                     let result = self.do_action(&action, declared, &cancel);
-                    self.answer_action(reply, result)?;
+                    answer_action(reply, result)?;
                 }
                 Ok(Order::End { keep, reply }) => {
                     let called_off = cancel.check();
@@ -199,23 +199,6 @@ impl Actor {
         result
             .and_then(|outcome| clean.map(|()| outcome))
             .map_err(Failure::During)
-    }
-
-    /// Gives the result to the caller. An error that ends the thread before anything was done is told as
-    /// [`InputError::Stopped`]: on another display the action may be tried again.
-    fn answer_action(
-        &self,
-        reply: oneshot::Sender<Result<Outcome, InputError>>,
-        result: Result<Outcome, Failure>,
-    ) -> Result<(), InputError> {
-        match result {
-            Err(Failure::Before(error)) if error.is_fatal() => {
-                let _ = reply.send(Err(InputError::Stopped));
-                Err(error)
-            }
-            Err(Failure::Before(error) | Failure::During(error)) => answer(reply, Err(error)),
-            Ok(outcome) => answer(reply, Ok(outcome)),
-        }
     }
 
     fn release_all(&mut self) -> Result<(), InputError> {
@@ -381,6 +364,22 @@ impl Actor {
     fn publish(&self) {
         self.any_held
             .store(!self.ledger.is_empty(), Ordering::Release);
+    }
+}
+
+/// Gives the result to the caller. An error that ends the thread before anything was done is told as
+/// [`InputError::Stopped`]: on another display the action may be tried again.
+fn answer_action(
+    reply: oneshot::Sender<Result<Outcome, InputError>>,
+    result: Result<Outcome, Failure>,
+) -> Result<(), InputError> {
+    match result {
+        Err(Failure::Before(error)) if error.is_fatal() => {
+            let _ = reply.send(Err(InputError::Stopped));
+            Err(error)
+        }
+        Err(Failure::Before(error) | Failure::During(error)) => answer(reply, Err(error)),
+        Ok(outcome) => answer(reply, Ok(outcome)),
     }
 }
 

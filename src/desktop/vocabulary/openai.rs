@@ -1,4 +1,4 @@
-//! The words of OpenAI's computer tool: one action of a `computer_call` to one deed.
+//! The words of `OpenAI`'s computer tool: one action of a `computer_call` to one deed.
 //!
 //! Source: the vendor's guide and the types of its client libraries. Scrolls are in pixels; `keys` of an action of the
 //! pointer are held meanwhile.
