@@ -1,6 +1,7 @@
 //! The rows of the table, in groups that share a daemon.
 
 mod bare;
+mod batch;
 mod coder;
 mod daemon;
 mod pictures;
@@ -27,7 +28,15 @@ pub(crate) const GROUPS: &[Group] = &[
         measure: daemon::measure,
     },
     Group {
-        rows: &["click", "text", "jpeg", "unchanged", "photo", "type"],
+        rows: &[
+            "click",
+            "text",
+            "jpeg",
+            "unchanged",
+            "photo",
+            "type",
+            "batch",
+        ],
         measure: screen::measure,
     },
     Group {
