@@ -183,7 +183,7 @@ async fn what_a_model_gets_wrong_comes_back_in_words_for_it() {
     let daemon = daemon().await;
     let window = Recorder::open(&address(&daemon).await);
     for (input, hint) in [
-        (json!({"action": "mouse_move"}), "Missing \"coordinate\""),
+        (json!({"action": "mouse_move"}), "Send [x, y] in pixels"),
         (
             json!({"action": "left_click", "coordinate": [640, 5]}),
             "x from 0 to 639",
@@ -200,7 +200,8 @@ async fn what_a_model_gets_wrong_comes_back_in_words_for_it() {
             json!({"action": "key", "text": "Entr"}),
             "did you mean \"enter\"",
         ),
-        (json!({"action": "type", "text": ""}), "Missing \"text\""),
+        (json!({"action": "type", "text": ""}), "Send the characters"),
+        (json!({"action": "zoom"}), "x0, y0, x1, y1"),
         (
             json!({"action": "scroll", "coordinate": [1, 1], "scroll_direction": "down", "scroll_amount": 10_000}),
             "at most 100",

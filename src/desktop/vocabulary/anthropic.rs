@@ -127,15 +127,14 @@ fn scroll(fields: &AnthropicFields) -> Result<Action, BadAction> {
 }
 
 fn zoom(fields: &AnthropicFields) -> Result<PictureRequest, BadAction> {
-    let corners = fields.region.ok_or_else(|| missing("region", "zoom"))?;
-    let region = region(corners).ok_or_else(|| {
-        let detail = "It is [x0, y0, x1, y1] with x0 < x1 and y0 < y1.";
-        bad(
-            "Invalid \"region\" for zoom action.",
-            "region",
-            Some(detail.into()),
-        )
-    })?;
+    let wrong = |message: &str| {
+        let detail =
+            "It is [x0, y0, x1, y1] in pixels of the screenshot, with x0 < x1 and y0 < y1.";
+        bad(message, "region", Some(detail.to_owned()))
+    };
+    let corners = fields.region;
+    let corners = corners.ok_or_else(|| wrong("Missing \"region\" for zoom action."))?;
+    let region = region(corners).ok_or_else(|| wrong("Invalid \"region\" for zoom action."))?;
     Ok(PictureRequest {
         region: Some(region),
         zoom: true,

@@ -99,7 +99,24 @@ pub(super) fn bad(
 
 pub(super) fn missing(field: &'static str, action: &str) -> BadAction {
     let message = format!("Missing \"{field}\" for {action} action.");
-    bad(message, field, None)
+    bad(message, field, form(field, action).map(ToOwned::to_owned))
+}
+
+/// What a field is to hold.
+fn form(field: &str, action: &str) -> Option<&'static str> {
+    Some(match (field, action) {
+        ("coordinate" | "start_coordinate", _) => "Send [x, y] in pixels of the screenshot.",
+        ("x" | "y", _) => "Send x and y in pixels of the screenshot.",
+        ("text", "type" | "paste") => {
+            "Send the characters to enter; to clear a field, press ctrl+a and BackSpace."
+        }
+        ("text", _) => "Send key names, as in Return or ctrl+shift+t.",
+        ("keys", _) => "Send key names, as in [\"CTRL\", \"C\"].",
+        ("scroll_direction", _) => "Send up, down, left or right.",
+        ("path", _) => "Send the points to pass, the first where to press.",
+        ("duration", _) => "Send how long.",
+        _ => return None,
+    })
 }
 
 pub(super) fn unknown(action: &str, known: &[&str]) -> BadAction {

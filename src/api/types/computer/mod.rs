@@ -116,3 +116,72 @@ pub struct ToolsQuery {
     /// Version of the tool: `20251124` (default), `20250124` or `20241022`; `preview` for `OpenAI`'s older one.
     pub version: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::{anthropic::ToolUse, openai::ComputerCall};
+    use crate::desktop::vocabulary::{anthropic, openai};
+
+    /// Anything that may stand in a field.
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            "\\PC{0,12}".prop_map(Value::from),
+            Just(json!("ctrl+a")),
+            Just(json!("left")),
+        ];
+        leaf.prop_recursive(2, 16, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                prop::collection::hash_map("[xyz]", inner, 0..3)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// An object whose action is one of these, with anything in these fields.
+    fn object(
+        kind: &'static str,
+        actions: &'static [&'static str],
+        fields: &'static [&'static str],
+    ) -> impl Strategy<Value = Value> {
+        let others = prop::collection::vec((prop::sample::select(fields), value()), 0..5);
+        (prop::sample::select(actions), others).prop_map(move |(action, others)| {
+            let mut object = json!({ kind: action });
+            for (field, value) in others {
+                object[field] = value;
+            }
+            object
+        })
+    }
+
+    proptest! {
+        /// Whatever a model writes is understood or refused with a way out, and nothing panics.
+        #[test]
+        fn whatever_a_model_writes_has_an_answer(
+            input in object("action", &anthropic::ACTIONS, &[
+                "coordinate", "start_coordinate", "text", "duration", "scroll_amount", "scroll_direction", "region",
+            ]),
+            action in object("type", &openai::ACTIONS, &[
+                "x", "y", "button", "keys", "path", "scroll_x", "scroll_y", "text",
+            ]),
+        ) {
+            let call = ToolUse::new(input).expect("it has an action");
+            if let Err(bad) = call.fields().and_then(|fields| anthropic::deeds(&fields)) {
+                prop_assert!(bad.explanation().len() > 10 && bad.explanation().len() < 1000);
+            }
+            let call = ComputerCall::new(json!({"call_id": "c", "actions": [action]})).expect("a call");
+            for fields in call.actions() {
+                if let Err(bad) = fields.and_then(|fields| openai::deed(&fields)) {
+                    prop_assert!(bad.explanation().len() > 10 && bad.explanation().len() < 1000);
+                }
+            }
+        }
+    }
+}
