@@ -213,6 +213,7 @@ impl From<CaptureError> for ApiError {
             CaptureError::Unsupported(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "display_unsupported")
             }
+            CaptureError::SettleUnsupported => (StatusCode::NOT_IMPLEMENTED, "settle_unsupported"),
             CaptureError::Resize { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "resize_refused"),
         };
         Self::new(status, code, sentence(&error)).with_cause(&error)

@@ -1,6 +1,6 @@
 //! Pictures and input of whatever desktop runs: starts it when need be, and follows it over a restart.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use super::{
     Desktop, DesktopError, Running,
@@ -8,6 +8,7 @@ use super::{
     geometry::Size,
     input::{Action, HeldReport, InputError, Outcome},
     picture::{Answer, PictureRequest},
+    settle::{Settle, Settled},
 };
 
 /// Why there is no picture.
@@ -46,6 +47,17 @@ impl Desktop {
         }
     }
 
+    /// Waits until the screen is at rest, as [`Screen::settle`](super::capture::Screen::settle) does. A desktop that
+    /// dies meanwhile ends the wait: what the caller waited for is gone with it. Dropping the future abandons the wait.
+    pub async fn settle(
+        &self,
+        settle: Settle,
+        since: Option<Instant>,
+    ) -> Result<Settled, PictureError> {
+        let running = self.running().await?;
+        Ok(running.attached.screen.settle(settle, since).await?)
+    }
+
     /// The size of the screen, asked from its server. Follows a restart like [`Desktop::picture`].
     pub async fn native_size(&self) -> Result<Size, PictureError> {
         let running = self.running().await?;
@@ -63,19 +75,14 @@ impl Desktop {
         Ok(self.running().await?.attached.screen.resize(size).await?)
     }
 
-    /// Performs one action. It is tried again on the next desktop only when this one took nothing of it.
-    /// Dropping the future calls the action off.
+    /// Performs one action. It is tried again on the next desktop only when this one took nothing of it. Stillness
+    /// counts from its end. Dropping the future calls the action off.
     pub async fn perform(&self, action: Action, declared: (i64, i64)) -> Result<Outcome, ActError> {
         let running = self.running().await?;
-        match running
-            .attached
-            .input
-            .perform(action.clone(), declared)
-            .await
-        {
+        match running.attached.perform(action.clone(), declared).await {
             Err(InputError::Stopped) => {
                 let next = self.successor(&running).await?;
-                Ok(next.attached.input.perform(action, declared).await?)
+                Ok(next.attached.perform(action, declared).await?)
             }
             outcome => Ok(outcome?),
         }

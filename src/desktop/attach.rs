@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     StartError,
     capture::Screen,
-    input::{Input, InputOptions},
+    input::{Action, Input, InputError, InputOptions, Outcome},
     launch::Context,
     readiness::apart,
     x11::{self, Address, X11Source, XtestSink},
@@ -57,6 +57,20 @@ fn boxed(error: impl std::error::Error + Send + Sync + 'static) -> StartError {
 }
 
 impl Attached {
+    /// Performs one action; stillness counts from its end, however it ended.
+    pub async fn perform(
+        &self,
+        action: Action,
+        declared: (i64, i64),
+    ) -> Result<Outcome, InputError> {
+        let looks_only = matches!(action, Action::CursorPosition);
+        let outcome = self.input.perform(action, declared).await;
+        if !looks_only {
+            self.screen.acted();
+        }
+        outcome
+    }
+
     /// Resolves when one of them broke, with the reason. May be dropped and called again.
     pub async fn closed(&self) -> String {
         tokio::select! {

@@ -42,6 +42,7 @@ pub mod readiness;
 pub mod relay;
 pub mod rfb;
 pub mod session;
+pub mod settle;
 pub mod state;
 pub mod viewers;
 pub mod vocabulary;

@@ -123,14 +123,9 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
         "its thread waits in poll for an eventfd and the display",
     ),
     (
-        "src/desktop/capture/mod.rs",
+        "src/desktop/capture/bell.rs",
         "rustix",
-        "a handle wakes the thread by an eventfd",
-    ),
-    (
-        "src/desktop/capture/actor.rs",
-        "rustix",
-        "its thread waits in poll for an eventfd and the display",
+        "its threads wait in poll for an eventfd and the display",
     ),
     ("src/desktop/launch.rs", "rustix", "names the signals"),
     (

@@ -1,5 +1,6 @@
 //! The only code that speaks the X protocol: connections, pictures, input.
 
+mod changes;
 pub mod connection;
 mod cursor;
 mod damage;
