@@ -16,6 +16,7 @@ mod hostile;
 mod input;
 mod relay;
 mod server;
+mod settle;
 mod supervision;
 mod support;
 mod typing;

@@ -111,6 +111,7 @@ impl PictureWish {
             zoom: self.zoom,
             cursor: self.cursor,
             max_bytes: self.max_bytes,
+            ..ScreenshotQuery::default()
         };
         query.request(None)
     }

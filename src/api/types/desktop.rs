@@ -7,13 +7,15 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     api::error::ApiError,
     desktop::{
-        geometry::{Rect, SIDE_RANGE, Size},
+        geometry::{SIDE_RANGE, Size},
         input::{Held, HeldReport},
         picture::{Format, Picture, PictureRequest},
         viewers::ViewerInfo,
         vocabulary::coder::CoderFields,
     },
 };
+
+use super::settle::{SettleWish, SettledBody, parse_rect};
 
 /// JPEG quality when the query names none.
 const DEFAULT_QUALITY: u8 = 80;
@@ -196,6 +198,14 @@ pub struct ScreenshotQuery {
     /// Most bytes of the answer; quality, then size are lowered until it fits.
     #[param(minimum = 1)]
     pub max_bytes: Option<u64>,
+    /// The picture is taken when nothing has changed for so many milliseconds, or at the timeout.
+    #[param(minimum = 0, maximum = 10_000)]
+    pub settle_ms: Option<i64>,
+    /// Longest wait for that in milliseconds; 5000 when absent.
+    #[param(minimum = 0, maximum = 60_000)]
+    pub settle_timeout_ms: Option<i64>,
+    /// Places whose changes do not count: `x,y,w,h` in the declared frame, several separated by `;`.
+    pub settle_ignore: Option<String>,
 }
 
 /// Largest side of a picture in pixels.
@@ -227,7 +237,7 @@ impl ScreenshotQuery {
                 .ok_or_else(|| wrong("quality", "must be 1 to 100"))?,
         };
         let region = self.region.as_deref().map(|text| {
-            parse_region(text).ok_or_else(|| {
+            parse_rect(text).ok_or_else(|| {
                 wrong(
                     "region",
                     "must be x,y,w,h in pixels of the declared frame, w and h at least 1",
@@ -250,20 +260,12 @@ impl ScreenshotQuery {
             if_none_match,
         })
     }
-}
 
-fn parse_region(text: &str) -> Option<Rect> {
-    let mut numbers = text.split(',').map(|part| part.trim().parse::<i32>().ok());
-    let mut next = || numbers.next().flatten();
-    let (x, y) = (next()?, next()?);
-    let (width, height) = (u32::try_from(next()?).ok()?, u32::try_from(next()?).ok()?);
-    let over = numbers.next().is_some();
-    (width > 0 && height > 0 && !over).then_some(Rect {
-        x,
-        y,
-        width,
-        height,
-    })
+    /// The stillness that the picture waits for, or the parameter that is wrong.
+    pub fn settle(&self) -> Result<Option<SettleWish>, ApiError> {
+        let ignore = self.settle_ignore.as_deref();
+        SettleWish::from_query(self.settle_ms, self.settle_timeout_ms, ignore)
+    }
 }
 
 /// JSON form of a picture.
@@ -285,6 +287,9 @@ pub struct PictureBody {
     pub cursor: Option<PointBody>,
     /// What was lowered for `max_bytes`.
     pub reduced: Option<String>,
+    /// How the wait for stillness ended, where one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settled: Option<SettledBody>,
 }
 
 /// A picture in base64.
@@ -304,6 +309,7 @@ impl PictureBody {
             native_height: picture.native.height,
             cursor: picture.cursor.map(|at| PointBody { x: at.x, y: at.y }),
             reduced: picture.reduced.clone(),
+            settled: None,
         }
     }
 }

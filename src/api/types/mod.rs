@@ -4,3 +4,4 @@ pub mod batch;
 pub mod computer;
 pub mod desktop;
 pub mod health;
+pub mod settle;
