@@ -8,6 +8,7 @@ mod pictures;
 mod relay;
 mod sandbox_agent;
 mod screen;
+mod settle;
 mod start;
 mod typing;
 
@@ -36,6 +37,7 @@ pub(crate) const GROUPS: &[Group] = &[
             "photo",
             "type",
             "batch",
+            "settle",
         ],
         measure: screen::measure,
     },
