@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use axum::{Json as JsonAnswer, extract::State};
 
+use crate::desktop::batch::Batch;
+
 use super::{
     desktop::within,
     error::{ApiError, ErrorBody},
@@ -12,8 +14,16 @@ use super::{
     types::batch::{BatchAnswer, BatchBody},
 };
 
-/// The longest waits that a batch may ask for, and some time to start, to queue and to act.
-pub(super) const DEADLINE: Duration = Duration::from_mins(7);
+/// Time to start, to queue and to act, beside the waits that a batch asks for.
+pub(super) const TIME: Duration = Duration::from_mins(7);
+
+/// When a batch is given up.
+pub(super) fn deadline(batch: &Batch) -> Duration {
+    TIME + batch
+        .settle
+        .as_ref()
+        .map_or(Duration::ZERO, |rest| rest.timeout)
+}
 
 /// Runs actions one after the other, with nobody else's input between them. The body is checked before anything
 /// starts; an action that fails is told in its result, and afterwards no key or button is down.
@@ -26,7 +36,7 @@ pub async fn perform_batch(
     Json(body): Json<BatchBody>,
 ) -> Result<JsonAnswer<BatchAnswer>, ApiError> {
     let batch = body.batch()?;
-    within(DEADLINE, async move {
+    within(deadline(&batch), async move {
         let report = api.desktop().run_batch(&batch).await?;
         Ok(JsonAnswer(BatchAnswer::new(&body, report)))
     })

@@ -11,7 +11,7 @@ use axum::{
 use serde_json::Value;
 
 use super::{
-    batch::DEADLINE,
+    batch::{TIME, deadline},
     desktop::within,
     error::{ApiError, ErrorBody},
     extract::{Json, Query},
@@ -54,7 +54,7 @@ pub async fn use_computer_anthropic(
     if !looks {
         (batch.picture, batch.settle) = (None, None);
     }
-    within(DEADLINE, async move {
+    within(deadline(&batch), async move {
         let report = match api.desktop().run_batch(&batch).await {
             Ok(report) => report,
             Err(error) => return outside(error).map(|text| failed(call.id, text)),
@@ -121,12 +121,19 @@ fn picture(report: &BatchReport) -> Option<Result<&Arc<Picture>, CaptureError>> 
 
 /// What was done, in a sentence.
 fn words(action: &str, report: &BatchReport) -> String {
-    match report.results.last().and_then(|r| r.result.as_ref().ok()) {
+    let done = match report.results.last().and_then(|r| r.result.as_ref().ok()) {
         Some(Effect::Input(Outcome::Pointer(at))) => format!("X={},Y={}", at.x, at.y),
         Some(Effect::Input(Outcome::Typed(text))) => {
             format!("Typed {} characters.", text.characters)
         }
         _ => format!("{action} done."),
+    };
+    match &report.settled {
+        Some(Ok(settled)) if !settled.still => format!(
+            "{done} The screen was still changing after {} ms.",
+            settled.waited.as_millis()
+        ),
+        _ => done,
     }
 }
 
@@ -151,7 +158,7 @@ pub async fn use_computer_openai(
         .enumerate()
         .map(|(index, fields)| deed(fields).map_err(|bad| (index, bad)))
         .collect();
-    within(DEADLINE, async move {
+    within(TIME, async move {
         let (index, bad) = match deeds {
             Ok(deeds) => return run_call(&api, &query, &call, deeds).await,
             Err(bad) => bad,

@@ -20,7 +20,7 @@ use super::{
             ActionAnswer, ActionBody, DesktopBody, InputBody, LastErrorBody, PictureBody,
             ResizeBody, ScreenshotQuery, ViewerBody,
         },
-        settle::{SettleWish, SettledBody},
+        settle::{self as settling, SettledBody},
     },
 };
 use crate::desktop::{
@@ -29,6 +29,7 @@ use crate::desktop::{
     geometry::{Frame, Size},
     picture::{Answer, Picture, PictureRequest},
     provider::Provider,
+    settle::Rest,
     vocabulary::coder::{CoderCommand, CoderRequest},
 };
 
@@ -265,10 +266,10 @@ pub async fn take_screenshot(
         .and_then(|value| value.to_str().ok());
     let request = query.request(named.map(ToOwned::to_owned))?;
     let wish = query.settle()?;
-    let wait = wish.as_ref().map(SettleWish::timeout).unwrap_or_default();
+    let wait = wish.as_ref().map(|rest| rest.timeout).unwrap_or_default();
     let (settled, answer) = within(DEADLINE + wait, async {
         let settled = match wish {
-            Some(wish) => Some(settle(&api, wish, &request).await?),
+            Some(rest) => Some(settle(&api, &rest, &request).await?),
             None => None,
         };
         Ok((settled, api.desktop().picture(request).await?))
@@ -291,11 +292,11 @@ pub async fn take_screenshot(
 /// Waits for stillness before a picture is taken.
 async fn settle(
     api: &ApiState,
-    wish: SettleWish,
+    rest: &Rest,
     request: &PictureRequest,
 ) -> Result<SettledBody, ApiError> {
     let native = api.desktop().native_size().await?;
-    let settle = wish.on(request.frame(native))?;
+    let settle = settling::on(rest, request.frame(native))?;
     Ok(api.desktop().settle(settle, None).await?.into())
 }
 

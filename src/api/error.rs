@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use crate::desktop::{
     DesktopError,
     access::{ActError, PictureError},
-    batch::{BatchError, DeedError},
+    batch::{BatchError, By, DeedError},
     capture::CaptureError,
     input::InputError,
     vocabulary::check::{BadAction, Fault},
@@ -274,9 +274,10 @@ impl From<BatchError> for ApiError {
             BatchError::Capture(error) => return error.into(),
             BatchError::Input(error) => return error.into(),
             BatchError::PointOutside { index, .. } => format!("actions[{index}]"),
-            BatchError::RegionOutside { index, .. } => match index {
-                Some(index) => format!("actions[{index}].region"),
-                None => "screenshot.region".to_owned(),
+            BatchError::RegionOutside { by, .. } => match by {
+                By::Deed(index) => format!("actions[{index}].region"),
+                By::Settle => "settle.ignore".to_owned(),
+                By::Picture => "screenshot.region".to_owned(),
             },
         };
         Self::bad_request("out_of_frame", sentence).with_validation(field, text)

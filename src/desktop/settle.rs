@@ -29,7 +29,7 @@ use std::{
 
 use self::caret::Carets;
 pub use self::look::{Looks, Worth};
-use super::geometry::Rect;
+use super::geometry::{Frame, Rect};
 
 /// Busy places that are remembered apart. Beyond that the two that were busy longest ago become one.
 const PLACES: usize = 64;
@@ -43,6 +43,29 @@ pub struct Settle {
     pub timeout: Duration,
     /// Places that do not count, in native pixels. Damage that reaches beyond them counts.
     pub ignore: Vec<Rect>,
+}
+
+/// The same wish as a client says it: its places in the frame that it works in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// So long nothing that counts may have changed.
+    pub quiet: Duration,
+    /// After so long the wait ends, whatever the screen does.
+    pub timeout: Duration,
+    /// Places that do not count.
+    pub ignore: Vec<Rect>,
+}
+
+impl Rest {
+    /// In native pixels; places are cut to the frame. An error is the first place of which nothing lies in it.
+    pub fn on(&self, frame: Frame) -> Result<Settle, Rect> {
+        let native = |place: &Rect| frame.region_to_native(*place).ok_or(*place);
+        Ok(Settle {
+            quiet: self.quiet,
+            timeout: self.timeout,
+            ignore: self.ignore.iter().map(native).collect::<Result<_, _>>()?,
+        })
+    }
 }
 
 /// How a wait ended.

@@ -251,3 +251,47 @@ async fn batches_of_fifty_clients_never_interleave() {
         assert!(unit.iter().all(|line| line.ends_with(place)), "{unit:?}");
     }
 }
+
+#[tokio::test]
+async fn stillness_comes_between_the_last_action_and_the_picture() {
+    let daemon = Daemon::start(&[]);
+    let window = Recorder::open(&address(&daemon).await);
+    let click = json!({"action": "left_click", "coordinate": [10, 10]});
+    let body = json!({"actions": [click], "settle": {"quiet_ms": 50}, "screenshot": true});
+    let (status, answer) = run(&daemon, body).await;
+    assert_eq!((status, &answer["ok"]), (200, &json!(true)), "{answer}");
+    assert_eq!(answer["settled"]["still"], true, "{answer}");
+    let waited = answer["settled"]["waited_ms"].as_u64().expect("a number");
+    assert!(waited >= 49, "quiet counts from the click: {answer}");
+    assert!(answer["screenshot"]["data"].is_string());
+    assert_eq!(window.clicks(), ["+1 10,10", "-1 10,10"]);
+    for (settle, code, field) in [
+        (
+            json!({"quiet_ms": 50, "ignore": [[1280, 0, 1, 1]]}),
+            "out_of_frame",
+            "settle.ignore",
+        ),
+        (
+            json!({"quiet_ms": 50, "ignore": [[0, 0, 0, 1]]}),
+            "invalid_request",
+            "settle.ignore",
+        ),
+        (
+            json!({"quiet_ms": -1}),
+            "invalid_request",
+            "settle.quiet_ms",
+        ),
+        (
+            json!({"quiet_ms": 1, "timeout_ms": 60_001}),
+            "invalid_request",
+            "settle.timeout_ms",
+        ),
+        (json!({}), "invalid_request", "settle.quiet_ms"),
+    ] {
+        let body = json!({"actions": [click], "settle": settle});
+        let (status, answer) = run(&daemon, body).await;
+        assert_eq!((status, &answer["code"]), (400, &json!(code)), "{answer}");
+        assert_eq!(answer["validations"][0]["field"], field, "{answer}");
+    }
+    assert_eq!(window.clicks(), Vec::<String>::new(), "nothing was done");
+}

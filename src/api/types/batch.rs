@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::desktop::{PictureBody, ScreenshotQuery};
+use super::{
+    desktop::{PictureBody, ScreenshotQuery},
+    settle::{SettleBody, SettledBody},
+};
 use crate::{
     api::error::{ApiError, ErrorBody},
     desktop::{
@@ -29,6 +32,8 @@ pub struct BatchBody {
     pub actions: Vec<StepBody>,
     /// `stop` (default) or `continue`: what becomes of the rest after an action that failed.
     pub on_error: Option<String>,
+    /// Waits after the last action until the screen is at rest.
+    pub settle: Option<SettleBody>,
     /// The picture to answer with; `true` for one with all defaults.
     pub screenshot: Option<ScreenshotWish>,
 }
@@ -134,7 +139,7 @@ impl BatchBody {
             declared: declared(self.width, self.height)?,
             deeds: deeds.collect::<Result<_, _>>()?,
             on_error: self.on_error()?,
-            settle: None,
+            settle: self.settle.as_ref().map(SettleBody::rest).transpose()?,
             picture: self.picture()?,
         };
         let waits = batch.waits();
@@ -212,7 +217,7 @@ pub fn declared(width: Option<i64>, height: Option<i64>) -> Result<Declared, Api
 /// Answer of `POST /api/v0/desktop/actions`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct BatchAnswer {
-    /// Whether every action was done, and the picture taken when one was asked for.
+    /// Whether every action was done, and what was asked for at the end came about.
     pub ok: bool,
     /// Width of the frame that the points were in.
     pub width: u32,
@@ -220,6 +225,12 @@ pub struct BatchAnswer {
     pub height: u32,
     /// One an action, in their order.
     pub results: Vec<StepAnswer>,
+    /// How the wait for stillness ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settled: Option<SettledBody>,
+    /// Why nobody knows whether the screen is at rest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settle_error: Option<ErrorBody>,
     /// The picture at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub screenshot: Option<PictureBody>,
@@ -286,12 +297,20 @@ impl BatchAnswer {
             Some(Ok(picture)) => (Some(PictureBody::new(&picture)), None),
             Some(Err(error)) => (None, Some(ApiError::from(error).into_body())),
         };
+        let (settled, settle_error) = match report.settled {
+            None => (None, None),
+            Some(Ok(settled)) => (Some(settled.into()), None),
+            Some(Err(error)) => (None, Some(ApiError::from(error).into_body())),
+        };
         let size = report.frame.declared();
+        let answered = screenshot_error.is_none() && settle_error.is_none();
         Self {
-            ok: screenshot_error.is_none() && results.iter().all(|result| result.ok),
+            ok: answered && results.iter().all(|result| result.ok),
             width: size.width,
             height: size.height,
             results,
+            settled,
+            settle_error,
             screenshot,
             screenshot_error,
         }

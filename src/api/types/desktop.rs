@@ -10,12 +10,13 @@ use crate::{
         geometry::{SIDE_RANGE, Size},
         input::{Held, HeldReport},
         picture::{Format, Picture, PictureRequest},
+        settle::Rest,
         viewers::ViewerInfo,
         vocabulary::coder::CoderFields,
     },
 };
 
-use super::settle::{SettleWish, SettledBody, parse_rect};
+use super::settle::{self, SettledBody, parse_rect};
 
 /// JPEG quality when the query names none.
 const DEFAULT_QUALITY: u8 = 80;
@@ -262,9 +263,9 @@ impl ScreenshotQuery {
     }
 
     /// The stillness that the picture waits for, or the parameter that is wrong.
-    pub fn settle(&self) -> Result<Option<SettleWish>, ApiError> {
+    pub fn settle(&self) -> Result<Option<Rest>, ApiError> {
         let ignore = self.settle_ignore.as_deref();
-        SettleWish::from_query(self.settle_ms, self.settle_timeout_ms, ignore)
+        settle::from_query(self.settle_ms, self.settle_timeout_ms, ignore)
     }
 }
 

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
     api::error::ApiError,
     desktop::{
         geometry::{Frame, Rect},
-        settle::{Settle, Settled},
+        settle::{Rest, Settle, Settled},
     },
 };
 
@@ -25,70 +25,85 @@ const DEFAULT_WAIT: i64 = 5_000;
 /// Places to ignore; each costs a look at every change.
 const MOST_PLACES: usize = 32;
 
-/// What a client asked for, its places in the declared frame.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SettleWish {
-    quiet: Duration,
-    timeout: Duration,
-    ignore: Vec<Rect>,
+/// From the parameters of a query; `None` when nothing was asked for.
+pub fn from_query(
+    quiet: Option<i64>,
+    timeout: Option<i64>,
+    ignore: Option<&str>,
+) -> Result<Option<Rest>, ApiError> {
+    let Some(quiet) = quiet else {
+        if timeout.is_some() || ignore.is_some() {
+            return Err(wrong(
+                "settle_ms",
+                "must be given with settle_timeout_ms and settle_ignore",
+            ));
+        }
+        return Ok(None);
+    };
+    Ok(Some(Rest {
+        quiet: millis("settle_ms", quiet, LONGEST_QUIET)?,
+        timeout: millis(
+            "settle_timeout_ms",
+            timeout.unwrap_or(DEFAULT_WAIT),
+            LONGEST_WAIT,
+        )?,
+        ignore: ignore.map(parse_places).transpose()?.unwrap_or_default(),
+    }))
 }
 
-impl SettleWish {
-    /// From the parameters of a query; `None` when nothing was asked for.
-    pub fn from_query(
-        quiet: Option<i64>,
-        timeout: Option<i64>,
-        ignore: Option<&str>,
-    ) -> Result<Option<Self>, ApiError> {
-        let Some(quiet) = quiet else {
-            if timeout.is_some() || ignore.is_some() {
-                return Err(wrong(
-                    "settle_ms",
-                    "must be given with settle_timeout_ms and settle_ignore",
-                ));
-            }
-            return Ok(None);
+/// A wish on a screen; 400 for a place outside.
+pub fn on(rest: &Rest, frame: Frame) -> Result<Settle, ApiError> {
+    rest.on(frame).map_err(|_| {
+        ApiError::bad_request("out_of_frame", "A place to ignore is outside of the frame.")
+            .with_validation(
+                "settle_ignore".to_owned(),
+                "must be within the frame".to_owned(),
+            )
+    })
+}
+
+/// The wish of a batch.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+pub struct SettleBody {
+    /// The screen is at rest when nothing has changed for so many milliseconds, 0 to 10 000.
+    pub quiet_ms: i64,
+    /// Longest wait for that in milliseconds, 0 to 60 000; 5000 when absent.
+    pub timeout_ms: Option<i64>,
+    /// Places whose changes do not count: `[x, y, width, height]` in the declared frame, at most 32.
+    #[serde(default)]
+    pub ignore: Vec<[i32; 4]>,
+}
+
+impl SettleBody {
+    /// The wish, or the field that is wrong.
+    pub fn rest(&self) -> Result<Rest, ApiError> {
+        let place = |[x, y, width, height]: &[i32; 4]| {
+            let side = |side: &i32| u32::try_from(*side).ok().filter(|side| *side > 0);
+            Some(Rect {
+                x: *x,
+                y: *y,
+                width: side(width)?,
+                height: side(height)?,
+            })
         };
-        Ok(Some(Self {
-            quiet: millis("settle_ms", quiet, LONGEST_QUIET)?,
+        let places: Option<Vec<Rect>> = self.ignore.iter().map(place).collect();
+        let places = places.filter(|places| places.len() <= MOST_PLACES);
+        let detail =
+            format!("must be at most {MOST_PLACES} of [x, y, width, height], none of them empty");
+        Ok(Rest {
+            quiet: millis("settle.quiet_ms", self.quiet_ms, LONGEST_QUIET)?,
             timeout: millis(
-                "settle_timeout_ms",
-                timeout.unwrap_or(DEFAULT_WAIT),
+                "settle.timeout_ms",
+                self.timeout_ms.unwrap_or(DEFAULT_WAIT),
                 LONGEST_WAIT,
             )?,
-            ignore: ignore.map(parse_places).transpose()?.unwrap_or_default(),
-        }))
-    }
-
-    /// Longest time that it takes.
-    pub fn timeout(&self) -> Duration {
-        self.timeout
-    }
-
-    /// The same in native pixels; places are cut to the frame.
-    pub fn on(self, frame: Frame) -> Result<Settle, ApiError> {
-        let outside = || {
-            ApiError::bad_request("out_of_frame", "A place to ignore is outside of the frame.")
-                .with_validation(
-                    "settle_ignore".to_owned(),
-                    "must be within the frame".to_owned(),
-                )
-        };
-        let native = |place: Rect| frame.region_to_native(place).ok_or_else(outside);
-        Ok(Settle {
-            quiet: self.quiet,
-            timeout: self.timeout,
-            ignore: self
-                .ignore
-                .into_iter()
-                .map(native)
-                .collect::<Result<_, _>>()?,
+            ignore: places.ok_or_else(|| wrong("settle.ignore", &detail))?,
         })
     }
 }
 
 fn wrong(field: &str, detail: &str) -> ApiError {
-    let message = format!("The query parameter \"{field}\" is not as it should be.");
+    let message = format!("The parameter \"{field}\" is not as it should be.");
     ApiError::invalid_field(message, field, detail)
 }
 
@@ -167,12 +182,9 @@ mod tests {
 
     #[test]
     fn places_become_native() {
-        let wish = SettleWish::from_query(Some(200), None, Some("0,0,10,20; 950, 530,100,100"));
-        let settle = wish
-            .expect("it is well-formed")
-            .expect("it was asked for")
-            .on(frame())
-            .expect("they touch the frame");
+        let wish = from_query(Some(200), None, Some("0,0,10,20; 950, 530,100,100"));
+        let rest = wish.expect("it is well-formed").expect("asked for");
+        let settle = on(&rest, frame()).expect("they touch the frame");
         let rect = |x, y, width, height| Rect {
             x,
             y,
@@ -203,11 +215,11 @@ mod tests {
             (None, Some(1), None),
             (None, None, Some("1,1,1,1")),
         ] {
-            let wish = SettleWish::from_query(quiet, timeout, ignore);
+            let wish = from_query(quiet, timeout, ignore);
             assert!(wish.is_err(), "{quiet:?} {timeout:?} {ignore:?}");
         }
-        let outside = SettleWish::from_query(Some(1), None, Some("960,0,5,5"));
+        let outside = from_query(Some(1), None, Some("960,0,5,5"));
         let wish = outside.expect("it is well-formed").expect("asked for");
-        assert!(wish.on(frame()).is_err());
+        assert!(on(&wish, frame()).is_err());
     }
 }

@@ -19,6 +19,7 @@ use super::{
     geometry::{Frame, Point, Rect, Size},
     input::{Action, InputError, Outcome},
     picture::{MAX_SIDE, Picture, PictureRequest},
+    settle::{Rest, Settled},
 };
 
 /// Deeds of one batch at most.
@@ -69,17 +70,6 @@ pub enum OnError {
     Stop,
     /// The rest is done all the same.
     Continue,
-}
-
-/// A wish to wait until the screen has come to rest, before the picture.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rest {
-    /// So long nothing that counts may have changed.
-    pub quiet: Duration,
-    /// After so long the wait ends, whatever the screen does.
-    pub timeout: Duration,
-    /// Places that do not count, in the batch's frame.
-    pub ignore: Vec<Rect>,
 }
 
 /// What to do, in which frame, and what to answer with.
@@ -136,8 +126,21 @@ pub struct BatchReport {
     pub frame: Frame,
     /// One a deed, in their order.
     pub results: Vec<DeedReport>,
+    /// How the wait for stillness ended, when one was asked for.
+    pub settled: Option<Result<Settled, CaptureError>>,
     /// The picture at the end, when one was asked for.
     pub picture: Option<Result<Arc<Picture>, CaptureError>>,
+}
+
+/// Which part of a batch names a region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// A deed, from 0.
+    Deed(usize),
+    /// The wait for stillness.
+    Settle,
+    /// The picture at the end.
+    Picture,
 }
 
 /// Why nothing of a batch was done.
@@ -166,8 +169,8 @@ pub enum BatchError {
     #[error("the region {} x {} at ({}, {}) does not lie in the frame of {} x {} pixels",
         region.width, region.height, region.x, region.y, frame.width, frame.height)]
     RegionOutside {
-        /// Which deed names it, from 0; `None` is the picture at the end.
-        index: Option<usize>,
+        /// Who names it.
+        by: By,
         /// The region.
         region: Rect,
         /// The frame.
@@ -204,26 +207,34 @@ impl Batch {
                         });
                     }
                 }
-                Deed::Picture(request) => self.check_region(Some(index), request, native)?,
+                Deed::Picture(request) => self.check_region(By::Deed(index), request, native)?,
                 Deed::Paste(_) => {}
             }
         }
         if let Some(request) = &self.picture {
-            self.check_region(None, request, native)?;
+            self.check_region(By::Picture, request, native)?;
+        }
+        let outside = |region| BatchError::RegionOutside {
+            by: By::Settle,
+            region,
+            frame: frame.declared(),
+        };
+        if let Some(rest) = &self.settle {
+            rest.on(frame).map_err(outside)?;
         }
         Ok(frame)
     }
 
     fn check_region(
         &self,
-        index: Option<usize>,
+        by: By,
         request: &PictureRequest,
         native: Size,
     ) -> Result<(), BatchError> {
         let request = self.in_frame(request.clone());
         match request.region {
             Some(region) if request.layout(native).is_none() => Err(BatchError::RegionOutside {
-                index,
+                by,
                 region,
                 frame: request.frame(native).declared(),
             }),
@@ -314,13 +325,19 @@ mod tests {
         let outside = batch(vec![Deed::Picture(region(1800, 900, 100, 100))]).check(NATIVE);
         assert!(matches!(
             outside,
-            Err(BatchError::RegionOutside { index: Some(0), .. })
+            Err(BatchError::RegionOutside {
+                by: By::Deed(0),
+                ..
+            })
         ));
         let mut last = batch(Vec::new());
         last.picture = Some(region(0, 0, 1281, 1));
         assert!(matches!(
             last.check(NATIVE),
-            Err(BatchError::RegionOutside { index: None, .. })
+            Err(BatchError::RegionOutside {
+                by: By::Picture,
+                ..
+            })
         ));
     }
 }

@@ -12,6 +12,7 @@ use crate::desktop::{
     geometry::Frame,
     input::{InputError, Unit},
     picture::{Answer, Picture, PictureRequest},
+    settle::{Rest, Settled},
 };
 
 impl Desktop {
@@ -39,6 +40,10 @@ impl Desktop {
             unit,
         };
         let results = run.deeds(batch).await;
+        let settled = match &batch.settle {
+            Some(rest) => Some(run.settle(batch, rest).await),
+            None => None,
+        };
         let picture = match &batch.picture {
             Some(request) => Some(run.picture(batch.in_frame(request.clone())).await),
             None => None,
@@ -46,6 +51,7 @@ impl Desktop {
         Ok(BatchReport {
             frame,
             results,
+            settled,
             picture,
         })
     }
@@ -112,6 +118,13 @@ impl Run {
             }
             Deed::Paste(_) => Err(DeedError::NotRun),
         }
+    }
+
+    /// After input only what happens from now on counts: programs have not had the time to react.
+    async fn settle(&self, batch: &Batch, rest: &Rest) -> Result<Settled, CaptureError> {
+        let since = batch.deeds.iter().any(Deed::is_input).then(Instant::now);
+        let settle = rest.on(self.frame).expect("checked before anything began");
+        self.running.attached.screen.settle(settle, since).await
     }
 
     async fn picture(&self, request: PictureRequest) -> Result<Arc<Picture>, CaptureError> {

@@ -4,28 +4,27 @@ pub mod anthropic;
 pub mod lenient;
 pub mod openai;
 
-use std::time::Duration;
-
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{batch::declared, desktop::ScreenshotQuery};
+use super::{batch::declared, desktop::ScreenshotQuery, settle};
 use crate::{
     api::error::ApiError,
     desktop::{
-        batch::{Batch, Deed, Rest},
+        batch::{Batch, Deed},
         picture::PictureRequest,
+        settle::Rest,
     },
 };
 
 /// Most bytes of a picture for a model when the query does not say: below what the vendors take in base64.
 const MAX_BYTES: u64 = 3_600_000;
 
-/// Quiet time after input when the query does not say.
-const QUIET: Duration = Duration::from_millis(200);
+/// Quiet time after input when the query does not say, in milliseconds.
+const QUIET_MS: i64 = 200;
 
-/// How long to wait for it at most, when the query does not say.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long to wait for it at most, when the query does not say, in milliseconds.
+const PATIENCE_MS: i64 = 3_000;
 
 /// Query of the computer routes.
 #[derive(Debug, Default, Deserialize, IntoParams, ToSchema)]
@@ -89,15 +88,9 @@ impl ComputerQuery {
 
     /// Without a word of the caller the screen comes to rest after input, and a look alone waits for nothing.
     fn settle(&self, after_input: bool) -> Result<Option<Rest>, ApiError> {
-        Ok(match None {
-            Some(rest) => Some(rest),
-            None if after_input && self.settle_ms.is_none() => Some(Rest {
-                quiet: QUIET,
-                timeout: PATIENCE,
-                ignore: Vec::new(),
-            }),
-            None => None,
-        })
+        let quiet = self.settle_ms.or(after_input.then_some(QUIET_MS));
+        let timeout = quiet.and(self.settle_timeout_ms.or(Some(PATIENCE_MS)));
+        settle::from_query(quiet, timeout, None)
     }
 }
 
