@@ -12,11 +12,13 @@ use utoipa::ToSchema;
 
 use crate::desktop::{
     DesktopError,
-    access::{ActError, PictureError},
+    access::{ActError, ManageError, PictureError, ShareError},
     batch::{BatchError, By, DeedError},
     capture::CaptureError,
+    clipboard::{ClipboardError, Kind},
     input::InputError,
     vocabulary::check::{BadAction, Fault},
+    windows::WindowError,
 };
 
 /// Body of every error answer.
@@ -235,6 +237,82 @@ impl From<InputError> for ApiError {
             }
         };
         Self::new(status, code, sentence(&error)).with_cause(&error)
+    }
+}
+
+impl From<ClipboardError> for ApiError {
+    fn from(error: ClipboardError) -> Self {
+        let (status, code) = match &error {
+            ClipboardError::Empty(_) => (StatusCode::NOT_FOUND, "clipboard_empty"),
+            ClipboardError::NoSuchKind { .. } => (StatusCode::NOT_ACCEPTABLE, "not_on_offer"),
+            ClipboardError::TooLarge { .. } => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "clipboard_too_large")
+            }
+            ClipboardError::OwnerSilent { .. } => {
+                (StatusCode::GATEWAY_TIMEOUT, "clipboard_owner_silent")
+            }
+            ClipboardError::OwnerGone(_) => (StatusCode::BAD_GATEWAY, "clipboard_owner_gone"),
+            ClipboardError::Contested(_) => (StatusCode::CONFLICT, "clipboard_contested"),
+            ClipboardError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            ClipboardError::Unreachable(_) | ClipboardError::ConnectionLost { .. } => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "desktop_connection_lost")
+            }
+            ClipboardError::Refused { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "display_failed"),
+        };
+        let answer = Self::new(status, code, sentence(&error)).with_cause(&error);
+        match &error {
+            ClipboardError::NoSuchKind { offered, .. } => answer.with_detail(on_offer(offered)),
+            _ => answer,
+        }
+    }
+}
+
+/// Names of targets are the owner's words: few, and cut short.
+fn on_offer(kinds: &[Kind]) -> String {
+    let names = kinds
+        .iter()
+        .take(32)
+        .map(|kind| match kind.name().char_indices().nth(80) {
+            Some((end, _)) => &kind.name()[..end],
+            None => kind.name(),
+        });
+    match names.collect::<Vec<_>>().join(", ") {
+        nothing if nothing.is_empty() => "on offer: nothing".to_owned(),
+        names => format!("on offer: {names}"),
+    }
+}
+
+impl From<WindowError> for ApiError {
+    fn from(error: WindowError) -> Self {
+        let (status, code) = match &error {
+            WindowError::NoSuchWindow(_) => (StatusCode::NOT_FOUND, "no_such_window"),
+            WindowError::NoEffect { .. } => (StatusCode::CONFLICT, "no_effect"),
+            WindowError::NotSupported => (StatusCode::SERVICE_UNAVAILABLE, "no_window_manager"),
+            WindowError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            WindowError::Unreachable(_) | WindowError::ConnectionLost { .. } => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "desktop_connection_lost")
+            }
+            WindowError::Refused { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "display_failed"),
+        };
+        Self::new(status, code, sentence(&error)).with_cause(&error)
+    }
+}
+
+impl From<ShareError> for ApiError {
+    fn from(error: ShareError) -> Self {
+        match error {
+            ShareError::Desktop(error) => error.into(),
+            ShareError::Clipboard(error) => error.into(),
+        }
+    }
+}
+
+impl From<ManageError> for ApiError {
+    fn from(error: ManageError) -> Self {
+        match error {
+            ManageError::Desktop(error) => error.into(),
+            ManageError::Window(error) => error.into(),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod access_log;
 pub mod auth;
 pub mod batch;
+pub mod clipboard;
 pub mod computer;
 pub mod desktop;
 pub mod docs;
@@ -16,6 +17,7 @@ pub mod state;
 pub mod types;
 pub mod viewer;
 pub mod vnc;
+pub mod windows;
 pub mod ws;
 
 use axum::{Router, middleware};
@@ -66,6 +68,17 @@ fn route_table() -> OpenApiRouter<ApiState> {
         .routes(routes!(desktop::take_screenshot))
         .routes(routes!(desktop::describe_input))
         .routes(routes!(desktop::reset_input))
+        .routes(routes!(
+            clipboard::read_clipboard,
+            clipboard::write_clipboard
+        ))
+        .routes(routes!(windows::list_windows))
+        .routes(routes!(windows::focus_window))
+        .routes(routes!(windows::close_window))
+        .routes(routes!(windows::move_window))
+        .routes(routes!(windows::resize_window))
+        .routes(routes!(windows::minimize_window))
+        .routes(routes!(windows::maximize_window))
         // people
         .routes(routes!(vnc::watch_desktop))
 }

@@ -476,6 +476,12 @@ impl Driver {
         match result {
             Ok(attached) => {
                 if let (Some(live), Some(running)) = (&mut self.live, self.running.take()) {
+                    // What we own on the clipboard stays ours.
+                    let clipboard = live.attached.clipboard.clone();
+                    let attached = Attached {
+                        clipboard,
+                        ..attached
+                    };
                     live.attached = attached.clone();
                     self.set_running(attached, running.ended.clone());
                 }

@@ -27,9 +27,11 @@ pub mod attach;
 pub mod authority;
 pub mod batch;
 pub mod capture;
+pub mod clipboard;
 pub mod command;
 mod driver;
 pub mod encode;
+pub mod errand;
 pub mod error;
 pub mod geometry;
 pub mod input;
@@ -46,6 +48,7 @@ pub mod settle;
 pub mod state;
 pub mod viewers;
 pub mod vocabulary;
+pub mod windows;
 pub mod x11;
 
 use std::{

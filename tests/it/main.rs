@@ -8,6 +8,7 @@
 
 mod batch;
 mod capture;
+mod clipboard;
 mod computer;
 mod desktop;
 mod held;

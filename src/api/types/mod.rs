@@ -1,7 +1,9 @@
 //! Wire types per area, with their conversions. The only place where domain data meets serde.
 
 pub mod batch;
+pub mod clipboard;
 pub mod computer;
 pub mod desktop;
 pub mod health;
 pub mod settle;
+pub mod windows;

@@ -1,9 +1,11 @@
 //! The only code that speaks the X protocol: connections, pictures, input.
 
 mod changes;
+pub(in crate::desktop) mod clipboard;
 pub mod connection;
 mod cursor;
 mod damage;
+mod events;
 mod image;
 pub mod inject;
 mod keymap;
@@ -11,7 +13,9 @@ mod randr;
 pub mod root;
 pub mod source;
 mod text;
+pub(in crate::desktop) mod windows;
 
 pub use connection::{Address, ConnectError, connect};
+pub use events::Wake;
 pub use inject::XtestSink;
 pub use source::X11Source;

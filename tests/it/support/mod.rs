@@ -4,4 +4,5 @@ pub mod daemon;
 pub mod portabledesktop;
 pub mod recorder;
 pub mod rfb_client;
+pub mod selection;
 pub mod xserver;
