@@ -5,7 +5,6 @@ use std::{
     process::{Child, Stdio},
 };
 
-use deskd::desktop::x11::Address;
 use reqwest::{Method, Response};
 use serde_json::Value;
 
@@ -439,10 +438,4 @@ async fn the_clipboard_follows_a_restart() {
         xclip_out(&daemon, &["-selection", "clipboard"]).await,
         b"new"
     );
-}
-
-/// For the other tests of this folder.
-pub async fn peer(daemon: &Daemon) -> (Peer, Address) {
-    let address = address(daemon).await;
-    (Peer::open(&address), address)
 }

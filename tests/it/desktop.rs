@@ -29,13 +29,13 @@ pub async fn address(daemon: &Daemon) -> Address {
 }
 
 /// A program that says `ready` when it has the keyboard and writes what it was given into a file.
-struct Entry {
+pub struct Entry {
     child: Child,
     file: std::path::PathBuf,
 }
 
 impl Entry {
-    async fn start(daemon: &Daemon, script: &str) -> Self {
+    pub async fn start(daemon: &Daemon, script: &str) -> Self {
         let file = daemon.home().path().join("written");
         let path = format!("{}/tests/it/programs/{script}", env!("CARGO_MANIFEST_DIR"));
         let mut command = daemon.program("/usr/bin/python3").await;
@@ -57,7 +57,7 @@ impl Entry {
     }
 
     /// What it has written when it ends.
-    fn finish(mut self) -> String {
+    pub fn finish(mut self) -> String {
         assert!(self.child.wait().expect("a child").success());
         fs::read_to_string(&self.file).expect("what it wrote")
     }

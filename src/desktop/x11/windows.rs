@@ -48,6 +48,7 @@ atom_manager! {
         _NET_MOVERESIZE_WINDOW,
         _NET_FRAME_EXTENTS,
         _NET_WM_NAME,
+        _NET_WM_VISIBLE_NAME,
         _NET_WM_PID,
         _NET_WM_STATE,
         _NET_WM_STATE_HIDDEN,
@@ -172,10 +173,17 @@ impl Manager {
                 [x11rb::CURRENT_TIME, PAGER, 0, 0, 0],
             ),
             Verb::Move(Point { x, y }) => {
-                let flags = moveresize(0b0011);
+                let frame = frame_of(&self.numbers(window, atoms._NET_FRAME_EXTENTS, 4)?);
+                let corner = |at: i32, frame: u32| at.cast_unsigned().wrapping_sub(frame);
                 (
                     atoms._NET_MOVERESIZE_WINDOW,
-                    [flags, x.cast_unsigned(), y.cast_unsigned(), 0, 0],
+                    [
+                        moveresize(0b0011),
+                        corner(x, frame.left),
+                        corner(y, frame.top),
+                        0,
+                        0,
+                    ],
                 )
             }
             Verb::Resize(Size { width, height }) => {
@@ -213,15 +221,11 @@ impl Manager {
         if !self.ids()?.contains(&window) {
             return Ok(Effect::Gone);
         }
+        let hidden = self.has_states(window, &[self.atoms._NET_WM_STATE_HIDDEN])?;
         let done = match verb {
             Verb::Close => false,
-            Verb::Focus => {
-                self.active()? == Some(window)
-                    && !self.has_states(window, &[self.atoms._NET_WM_STATE_HIDDEN])?
-            }
-            Verb::Minimize(on) => {
-                self.has_states(window, &[self.atoms._NET_WM_STATE_HIDDEN])? == on
-            }
+            Verb::Focus | Verb::Minimize(false) => self.active()? == Some(window) && !hidden,
+            Verb::Minimize(true) => hidden,
             Verb::Maximize(on) => {
                 let atoms = &self.atoms;
                 let both = [
@@ -336,6 +340,7 @@ struct Question<'a> {
     place: Cookie<'a, RustConnection, x11rb::protocol::xproto::TranslateCoordinatesReply>,
     name: Pending<'a>,
     old_name: Pending<'a>,
+    visible_name: Pending<'a>,
     class: Pending<'a>,
     pid: Pending<'a>,
     frame: Pending<'a>,
@@ -354,6 +359,7 @@ impl<'a> Question<'a> {
                 .map_err(&asking)?,
             name: manager.property(window, atoms._NET_WM_NAME, text)?,
             old_name: manager.property(window, AtomEnum::WM_NAME.into(), text)?,
+            visible_name: manager.property(window, atoms._NET_WM_VISIBLE_NAME, text)?,
             class: manager.property(window, AtomEnum::WM_CLASS.into(), text)?,
             pid: manager.property(window, atoms._NET_WM_PID, 1)?,
             frame: manager.property(window, atoms._NET_FRAME_EXTENTS, 4)?,
@@ -369,10 +375,9 @@ impl<'a> Question<'a> {
         focused: bool,
     ) -> Result<Option<WindowInfo>, WindowError> {
         let (size, place) = (existing(self.size.reply())?, existing(self.place.reply())?);
-        let (name, old_name) = (
-            existing(self.name.reply())?,
-            existing(self.old_name.reply())?,
-        );
+        let name = existing(self.name.reply())?;
+        let old_name = existing(self.old_name.reply())?;
+        let visible_name = existing(self.visible_name.reply())?;
         let class = existing(self.class.reply())?;
         let pid = numbers(self.pid)?.first().copied();
         let frame = numbers(self.frame)?;
@@ -385,10 +390,14 @@ impl<'a> Question<'a> {
                 text(&reply.value, reply.type_ == u32::from(AtomEnum::STRING))
             })
         };
-        let title = match text(name) {
-            empty if empty.is_empty() => text(old_name),
-            title => title,
+        // Old programs have titles in COMPOUND_TEXT, which the window manager has decoded for its title bar.
+        let plain = [AtomEnum::STRING.into(), manager.atoms.UTF8_STRING];
+        let (plain, encoded) = match old_name {
+            Some(name) if plain.contains(&name.type_) => (Some(name), None),
+            other => (None, other),
         };
+        let titles = [name, plain, visible_name, encoded].into_iter().map(text);
+        let title = titles.into_iter().find(|title| !title.is_empty());
         let class = text(class);
         let mut names = class.split('\0').map(str::to_owned);
         let (instance, class) = (
@@ -397,7 +406,7 @@ impl<'a> Question<'a> {
         );
         Ok(Some(WindowInfo {
             id: WindowId(window),
-            title,
+            title: title.unwrap_or_default(),
             class,
             instance,
             pid,
@@ -408,7 +417,8 @@ impl<'a> Question<'a> {
                 height: size.height.into(),
             },
             frame: frame_of(&frame),
-            focused,
+            // Window managers clear the active window only after they have hidden it.
+            focused: focused && !states.contains(&manager.atoms._NET_WM_STATE_HIDDEN),
             states: manager.atoms.states(&states),
         }))
     }
@@ -439,10 +449,10 @@ impl Atoms {
     }
 }
 
-/// Flags of `_NET_MOVERESIZE_WINDOW`: which of x, y, width and height are given, from a pager; static gravity, so that the
-/// place is the window's and not its frame's.
+/// Flags of `_NET_MOVERESIZE_WINDOW`: which of x, y, width and height are given, from a pager. The place is that of the
+/// frame's corner: static gravity would name the window's own, but leaves a pixel to a border that is not shown.
 fn moveresize(given: u32) -> u32 {
-    u32::from(Gravity::STATIC) | given << 8 | PAGER << 12
+    u32::from(Gravity::NORTH_WEST) | given << 8 | PAGER << 12
 }
 
 fn frame_of(extents: &[u32]) -> Frame {

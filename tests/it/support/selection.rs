@@ -50,10 +50,20 @@ impl Peer {
         self.connection.sync().expect("a round trip");
     }
 
-    /// The next request for what it owns.
+    /// The window that owns a selection.
+    pub fn owner_of(&self, selection: &str) -> Window {
+        let cookie = self.connection.get_selection_owner(self.atom(selection));
+        cookie.expect("sent").reply().expect("an owner").owner
+    }
+
+    /// The next request of a program for what it owns. The server asks as well, for its viewers, by a window
+    /// of no client.
     pub fn request(&self) -> SelectionRequestEvent {
+        let mask = self.connection.setup().resource_id_mask;
         loop {
-            if let Event::SelectionRequest(event) = self.connection.wait_for_event().expect("one") {
+            if let Event::SelectionRequest(event) = self.connection.wait_for_event().expect("one")
+                && event.requestor & !mask != 0
+            {
                 return event;
             }
         }

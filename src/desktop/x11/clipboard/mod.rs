@@ -77,10 +77,15 @@ impl Seat {
         Ok(answer("asking for the owner", cookie.map(Cookie::reply))?.owner)
     }
 
-    /// Whether a window belongs to the server itself, as those of Xvnc's own clipboard do: the three highest bits of a
-    /// client's ids are zero (X protocol, section 1, "resource-id-mask").
-    fn is_servers(window: Window) -> bool {
-        window >> 29 != 0
+    /// Whether a window belongs to the server itself, as those of Xvnc's own clipboard do: the part of an id that names
+    /// its client is then zero, or has a bit that no client's id has (X protocol, section 1, "resource-id-mask").
+    fn is_servers(&self, window: Window) -> bool {
+        self.client_of(window) == 0 || window >> 29 != 0
+    }
+
+    /// The part of an id that is the same in all ids of one client.
+    fn client_of(&self, window: Window) -> u32 {
+        window & !self.connection.setup().resource_id_mask
     }
 }
 

@@ -12,6 +12,7 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::oneshot;
 use x11rb::{
+    connection::Connection,
     cookie::Cookie,
     protocol::xproto::{Atom, ConnectionExt as _, Timestamp, Window},
 };
@@ -124,8 +125,7 @@ impl Held {
 pub(super) fn has_focus(seat: &Seat, requestor: Window) -> Result<bool, ClipboardError> {
     let cookie = seat.connection.get_input_focus();
     let focus = answer("asking for the focus", cookie.map(Cookie::reply))?.focus;
-    let setup = x11rb::connection::Connection::setup(&seat.connection);
-    let client = |window: Window| window & !setup.resource_id_mask;
+    let setup = seat.connection.setup();
     let nobody = focus <= 1 || setup.roots.iter().any(|screen| screen.root == focus);
-    Ok(nobody || client(focus) == client(requestor))
+    Ok(nobody || seat.client_of(focus) == seat.client_of(requestor))
 }

@@ -456,7 +456,7 @@ impl Owner {
         let mut loan = None;
         if let Some(lent) = &mut held.lent {
             // A loan is for the program with the keyboard, not for viewers.
-            if Seat::is_servers(request.requestor) {
+            if self.seat.is_servers(request.requestor) {
                 return Ok(false);
             }
             if has_focus(&self.seat, request.requestor)? {
