@@ -10,7 +10,12 @@ use serde_json::json;
 
 use crate::{
     desktop::{Entry, address},
-    support::{daemon::Daemon, selection::Peer},
+    support::{
+        daemon::{Daemon, PATIENCE},
+        rfb_client::RfbClient,
+        selection::Peer,
+        xserver::XServer,
+    },
     windows::Watch,
 };
 
@@ -63,15 +68,20 @@ async fn a_qt_entry_takes_it() {
     pasted_into("qt_entry.py", TEXT).await;
 }
 
-/// Large enough to go in pieces.
+#[tokio::test(flavor = "multi_thread")]
+async fn xterm_takes_it() {
+    pasted_into_xterm(TEXT).await;
+}
+
+/// Too large for one piece.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_text_is_taken_whole() {
-    pasted_into("gtk_entry.py", &"0123456789".repeat(30_000)).await;
+    let lines: Vec<String> = (0..3000).map(|line| format!("{line:05} {TEXT}")).collect();
+    pasted_into_xterm(&lines.join("\n")).await;
 }
 
 /// xterm inserts PRIMARY.
-#[tokio::test(flavor = "multi_thread")]
-async fn xterm_takes_it() {
+async fn pasted_into_xterm(text: &str) {
     let daemon = Daemon::start(&[]);
     let clipboard = clipboard(&daemon).await;
     let watch = Watch::start(&daemon).await;
@@ -81,7 +91,7 @@ async fn xterm_takes_it() {
     command.args(["-u8", "-T", "reading", "-e", "sh", "-c", &script]);
     let mut child = command.spawn().expect("xterm starts");
     watch.titled(&daemon, "reading").await;
-    let lent = clipboard.lend_on(Selection::Primary, TEXT.to_owned()).await;
+    let lent = clipboard.lend_on(Selection::Primary, text.to_owned()).await;
     let mut loan = lent.expect("a loan");
     daemon
         .action(json!({"action": "key", "text": "shift+Insert"}))
@@ -166,7 +176,7 @@ async fn the_content_of_a_program_comes_back_in_all_its_kinds() {
                 .find(|kind| owner.atom(kind) == request.target)
             {
                 Some(kind) => {
-                    owner.answer(&request, request.target, format!("<{kind}>").as_bytes())
+                    owner.answer(&request, request.target, format!("<{kind}>").as_bytes());
                 }
                 None => owner.answer_targets(
                     &request,
@@ -273,4 +283,45 @@ async fn loans_wait_for_each_other_and_writes_for_loans() {
     assert_eq!(get(), "written");
     let kinds = clipboard.kinds(Selection::Clipboard).await.expect("kinds");
     assert_eq!(kinds, written.kinds());
+}
+
+/// A viewer hears of what is written, and writes itself; what is lent passes it by.
+#[tokio::test(flavor = "multi_thread")]
+async fn viewers_share_the_clipboard_but_not_what_is_lent() {
+    let server = XServer::start(640, 480);
+    let clipboard = Clipboard::new(crate::typing::address(&server));
+    let stream = tokio::net::UnixStream::connect(server.rfb()).await;
+    let stream = stream.expect("the RFB server listens");
+    let mut viewer = RfbClient::connect(stream).await.expect("a viewer");
+    for round in ["one", "two"] {
+        let content = Content::text(round);
+        clipboard
+            .write(Selection::Clipboard, content)
+            .await
+            .expect("written");
+        assert_eq!(viewer.cut_text().await.expect("a text"), round.as_bytes());
+        let loan = clipboard.lend("secret".to_owned()).await.expect("a loan");
+        loan.give_back().await.expect("given back");
+        // It hears of the old text again, and of nothing between.
+        assert_eq!(viewer.cut_text().await.expect("a text"), round.as_bytes());
+    }
+    viewer.copy("from the viewer").await.expect("sent");
+    let arrived = async {
+        while text(&clipboard)
+            .await
+            .is_ok_and(|text| text != "from the viewer")
+        {
+            tokio::task::yield_now().await;
+        }
+        text(&clipboard).await
+    };
+    let arrived = tokio::time::timeout(PATIENCE, arrived).await;
+    assert_eq!(
+        arrived.expect("it arrives").expect("text"),
+        "from the viewer"
+    );
+    // The old text is the viewer's then, and comes back all the same.
+    let loan = clipboard.lend("secret".to_owned()).await.expect("a loan");
+    loan.give_back().await.expect("given back");
+    assert_eq!(text(&clipboard).await.expect("text"), "from the viewer");
 }

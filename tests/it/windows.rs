@@ -39,21 +39,39 @@ impl Watch {
     pub async fn start(daemon: &Daemon) -> Self {
         let peer = Peer::open(&address(daemon).await);
         let root = peer.connection.setup().roots[0].root;
-        let news = ChangeWindowAttributesAux::new().event_mask(EventMask::PROPERTY_CHANGE);
-        let cookie = peer.connection.change_window_attributes(root, &news);
-        cookie.expect("sent").check().expect("watching");
-        Self(peer)
+        let watch = Self(peer);
+        watch.listen(root);
+        watch
     }
 
     /// The window that this is true of, as soon as it is listed.
     pub async fn for_one(&self, daemon: &Daemon, is: impl Fn(&Value) -> bool) -> Value {
+        let mut heard = Vec::new();
         loop {
-            if let Some(window) = windows(daemon).await.into_iter().find(&is) {
+            let all = windows(daemon).await;
+            let ids = all.iter().filter_map(|window| window["id"].as_u64());
+            let new: Vec<u64> = ids.filter(|id| !heard.contains(id)).collect();
+            if let Some(window) = all.into_iter().find(&is) {
                 return window;
             }
-            let event = || self.0.connection.wait_for_event().expect("news");
-            tokio::task::block_in_place(event);
+            for id in &new {
+                self.listen(u32::try_from(*id).expect("an id"));
+            }
+            // A title may have changed before it was listened for.
+            if new.is_empty() {
+                let event = || self.0.connection.wait_for_event().expect("news");
+                tokio::task::block_in_place(event);
+            }
+            heard.extend(new);
         }
+    }
+
+    /// Window managers tell of windows by properties of the root, programs by those of their windows.
+    fn listen(&self, window: u32) {
+        let news = ChangeWindowAttributesAux::new().event_mask(EventMask::PROPERTY_CHANGE);
+        let cookie = self.0.connection.change_window_attributes(window, &news);
+        // It may be gone already.
+        let _ = cookie.expect("sent").check();
     }
 
     /// The window with this title, when it has the keyboard.

@@ -25,7 +25,7 @@ impl Outgoing {
     }
 
     /// The next piece, when the one before was taken; the last one is empty, and `None` comes after it.
-    pub fn next(&mut self) -> Option<Bytes> {
+    pub fn next_piece(&mut self) -> Option<Bytes> {
         let mut rest = self.rest.take()?;
         if rest.is_empty() {
             return Some(rest);
@@ -91,14 +91,16 @@ mod tests {
             let mut outgoing = Outgoing::new(bytes.clone().into());
             let mut incoming = Incoming::announced(length, MAX_BYTES).expect("not too much");
             let whole = loop {
-                let piece = outgoing.next().expect("not over before the empty piece");
+                let piece = outgoing
+                    .next_piece()
+                    .expect("not over before the empty piece");
                 assert!(piece.len() <= PIECE);
                 if let Some(whole) = incoming.add(&piece).expect("not too much") {
                     break whole;
                 }
             };
             assert!(whole == bytes, "{length} bytes");
-            assert!(outgoing.is_over() && outgoing.next().is_none());
+            assert!(outgoing.is_over() && outgoing.next_piece().is_none());
         }
     }
 

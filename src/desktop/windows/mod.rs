@@ -157,7 +157,7 @@ impl Windows {
 
     /// All windows, the topmost first.
     pub async fn list(&self) -> Result<Vec<WindowInfo>, WindowError> {
-        self.errand(|manager| manager.list()).await
+        self.errand(Manager::list).await
     }
 
     /// Does something with a window, and gives the window as it is then: `None` once it is closed. Dropping the future

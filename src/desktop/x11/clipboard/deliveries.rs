@@ -105,7 +105,7 @@ impl Deliveries {
         let Some(delivery) = found else {
             return Ok(());
         };
-        if let Some(piece) = delivery.outgoing.next() {
+        if let Some(piece) = delivery.outgoing.next_piece() {
             delivery.until = Instant::now() + PATIENCE;
             seat.connection.change_property8(
                 PropMode::REPLACE,

@@ -308,19 +308,18 @@ impl Owner {
             if self.seat.owner_of(selection)? != self.seat.window {
                 continue;
             }
-            match held.lent.take().and_then(|lent| lent.before) {
-                Some(before) => match self.acquire(selection, before, None) {
-                    // Somebody copied something newer.
-                    Ok(()) | Err(ClipboardError::Contested(_)) => {}
-                    Err(error) => return Err(error),
-                },
-                None => {
-                    let atom = self.seat.atom_of(selection);
-                    self.seat
-                        .connection
-                        .set_selection_owner(x11rb::NONE, atom, held.since)
-                        .map_err(lost("giving the selection up"))?;
-                }
+            let Some(before) = held.lent.take().and_then(|lent| lent.before) else {
+                let atom = self.seat.atom_of(selection);
+                self.seat
+                    .connection
+                    .set_selection_owner(x11rb::NONE, atom, held.since)
+                    .map_err(lost("giving the selection up"))?;
+                continue;
+            };
+            match self.acquire(selection, before, None) {
+                // Somebody copied something newer.
+                Ok(()) | Err(ClipboardError::Contested(_)) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(())
