@@ -107,10 +107,9 @@ async fn pasted_into_xterm(text: &str) {
         .action(json!({"action": "key", "text": "Return ctrl+d"}))
         .await;
     tokio::task::block_in_place(|| child.wait()).expect("xterm ends");
-    assert_eq!(
-        std::fs::read_to_string(file).expect("the file"),
-        format!("{TEXT}\n")
-    );
+    let read = std::fs::read_to_string(file).expect("the file");
+    let sizes = (read.len(), text.len());
+    assert!(read == format!("{text}\n"), "read and pasted: {sizes:?}");
 }
 
 async fn chromium(daemon: &Daemon) -> Child {

@@ -4,6 +4,7 @@ mod deliveries;
 mod offer;
 mod owner;
 mod reader;
+mod requests;
 
 pub(in crate::desktop) use owner::{Job, LoanId, Owned, serve};
 pub(in crate::desktop) use reader::{kinds, read, snapshot};

@@ -20,26 +20,22 @@ use std::{
 use tokio::sync::oneshot;
 use x11rb::{
     connection::Connection,
-    cookie::Cookie,
     protocol::{
         Event,
-        xproto::{
-            Atom, AtomEnum, ConnectionExt as _, EventMask, PropMode, Property,
-            SELECTION_NOTIFY_EVENT, SelectionNotifyEvent, SelectionRequestEvent, Timestamp, Window,
-        },
+        xproto::{Atom, AtomEnum, ConnectionExt as _, PropMode, Property, Timestamp, Window},
     },
     wrapper::ConnectionExt as _,
 };
 
 pub(in crate::desktop) use super::offer::LoanId;
 use super::{
-    Seat, answer,
-    deliveries::{Deliveries, Destination, Over},
+    Seat,
+    deliveries::{Deliveries, Over},
     lost,
-    offer::{Held, Lent, has_focus},
+    offer::{Held, Lent},
 };
 use crate::desktop::{
-    clipboard::{ClipboardError, Content, Item, Kind, Selection, taking::Taking, transfer::PIECE},
+    clipboard::{ClipboardError, Content, Item, Kind, Selection, taking::Taking},
     x11::{
         Address,
         events::{Wake, next_event, wait},
@@ -50,9 +46,6 @@ use crate::desktop::{
 const BATCH: usize = 64;
 /// How long the server may take for what it answers at once.
 const ROUND_TRIP: Duration = Duration::from_secs(5);
-/// Conversions that one `MULTIPLE` may ask for.
-const MAX_PAIRS: u32 = 64;
-
 type Reply<T> = oneshot::Sender<Result<T, ClipboardError>>;
 
 /// What the owner is asked.
@@ -121,10 +114,10 @@ pub(in crate::desktop) fn serve(
     }
 }
 
-struct Owner {
-    seat: Seat,
-    held: [Option<Held>; Selection::ALL.len()],
-    deliveries: Deliveries,
+pub(super) struct Owner {
+    pub(super) seat: Seat,
+    pub(super) held: [Option<Held>; Selection::ALL.len()],
+    pub(super) deliveries: Deliveries,
     /// Events that came while an answer was waited for.
     later: VecDeque<Event>,
 }
@@ -406,157 +399,9 @@ impl Owner {
             }
         }
     }
-
-    fn answer_request(
-        &mut self,
-        request: &SelectionRequestEvent,
-        over: &mut Vec<Over>,
-    ) -> Result<(), ClipboardError> {
-        // Old programs leave the property to us (ICCCM 2.2).
-        let property = match request.property {
-            x11rb::NONE => request.target,
-            property => property,
-        };
-        let done = self.convert_for(request, property, over)?;
-        let event = SelectionNotifyEvent {
-            response_type: SELECTION_NOTIFY_EVENT,
-            sequence: 0,
-            time: request.time,
-            requestor: request.requestor,
-            selection: request.selection,
-            target: request.target,
-            property: if done { property } else { x11rb::NONE },
-        };
-        self.seat
-            .connection
-            .send_event(false, request.requestor, EventMask::NO_EVENT, event)
-            .map_err(lost("answering a request"))?;
-        Ok(())
-    }
-
-    /// Puts what is asked for where it is asked for; whether it could.
-    fn convert_for(
-        &mut self,
-        request: &SelectionRequestEvent,
-        property: Atom,
-        over: &mut Vec<Over>,
-    ) -> Result<bool, ClipboardError> {
-        let ours = |selection: &Selection| self.seat.atom_of(*selection) == request.selection;
-        let Some(selection) = Selection::ALL.into_iter().find(ours) else {
-            return Ok(false);
-        };
-        let at = index(selection);
-        let Some(held) = self.held[at]
-            .as_mut()
-            .filter(|held| held.was_ours_at(request.time))
-        else {
-            return Ok(false);
-        };
-        let mut loan = None;
-        if let Some(lent) = &mut held.lent {
-            // A loan is for the program with the keyboard, not for viewers.
-            if self.seat.is_servers(request.requestor) {
-                return Ok(false);
-            }
-            if has_focus(&self.seat, request.requestor)? {
-                lent.taking.asked(Instant::now());
-                loan = Some(lent.id.clone());
-            }
-        }
-        if request.target == self.seat.atoms.MULTIPLE {
-            return self.convert_multiple(at, request.requestor, property, loan.as_ref(), over);
-        }
-        self.convert(at, request.requestor, property, request.target, loan, over)
-    }
-
-    fn convert(
-        &mut self,
-        at: usize,
-        requestor: Window,
-        property: Atom,
-        target: Atom,
-        loan: Option<LoanId>,
-        over: &mut Vec<Over>,
-    ) -> Result<bool, ClipboardError> {
-        let Some(held) = &mut self.held[at] else {
-            return Ok(false);
-        };
-        let (connection, atoms, replace) =
-            (&self.seat.connection, &self.seat.atoms, PropMode::REPLACE);
-        let put = if target == atoms.TARGETS {
-            let own = [atoms.TARGETS, atoms.TIMESTAMP, atoms.MULTIPLE];
-            let all: Vec<Atom> = own.into_iter().chain(held.targets()).collect();
-            connection.change_property32(replace, requestor, property, AtomEnum::ATOM, &all)
-        } else if target == atoms.TIMESTAMP {
-            let since = [held.since];
-            connection.change_property32(replace, requestor, property, AtomEnum::INTEGER, &since)
-        } else if let Some((type_, bytes)) = held.answer(target) {
-            let lent = held.lent.as_mut().filter(|_| loan.is_some());
-            if bytes.len() > PIECE {
-                let to = Destination {
-                    requestor,
-                    property,
-                    type_,
-                };
-                let begun = self.deliveries.begin(&self.seat, to, &bytes, loan, over);
-                let begun = begun.map_err(lost("answering a request"))?;
-                if let (Some(lent), true) = (lent, begun) {
-                    lent.taking.began();
-                }
-                return Ok(begun);
-            }
-            if let Some(lent) = lent {
-                lent.taking.began();
-                lent.taking.ended(true, Instant::now());
-            }
-            connection.change_property8(replace, requestor, property, type_, &bytes)
-        } else {
-            return Ok(false);
-        };
-        put.map_err(lost("answering a request"))?;
-        Ok(true)
-    }
-
-    /// Several targets in one request; those that cannot be had are marked in the list (ICCCM 2.6.2).
-    fn convert_multiple(
-        &mut self,
-        at: usize,
-        requestor: Window,
-        property: Atom,
-        loan: Option<&LoanId>,
-        over: &mut Vec<Over>,
-    ) -> Result<bool, ClipboardError> {
-        let pairs = self.seat.atoms.ATOM_PAIR;
-        let words = 2 * MAX_PAIRS;
-        let cookie =
-            self.seat
-                .connection
-                .get_property(false, requestor, property, AtomEnum::ANY, 0, words);
-        let list = match answer("reading a request", cookie.map(Cookie::reply)) {
-            Ok(reply) => reply,
-            // The requestor is gone.
-            Err(ClipboardError::Refused { .. }) => return Ok(false),
-            Err(error) => return Err(error),
-        };
-        let Some(mut list) = list.value32().map(Iterator::collect::<Vec<Atom>>) else {
-            return Ok(false);
-        };
-        for pair in list.chunks_exact_mut(2) {
-            let target = pair[0];
-            let may = target != self.seat.atoms.MULTIPLE && pair[1] != x11rb::NONE;
-            if !may || !self.convert(at, requestor, pair[1], target, loan.cloned(), over)? {
-                pair[1] = x11rb::NONE;
-            }
-        }
-        self.seat
-            .connection
-            .change_property32(PropMode::REPLACE, requestor, property, pairs, &list)
-            .map_err(lost("answering a request"))?;
-        Ok(true)
-    }
 }
 
-fn index(selection: Selection) -> usize {
+pub(super) fn index(selection: Selection) -> usize {
     match selection {
         Selection::Clipboard => 0,
         Selection::Primary => 1,
