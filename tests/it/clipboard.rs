@@ -52,23 +52,23 @@ async fn refused(daemon: &Daemon, path: &str, accept: &str) -> (u16, Value) {
     json_of(get(daemon, path, accept).await).await
 }
 
-/// xclip that owns a selection until something else does. Copies before it answers, so it is waited for.
+/// xclip that owns a selection until something else does.
 async fn xclip_in(daemon: &Daemon, arguments: &[&str], bytes: &[u8]) -> Child {
+    let peer = Peer::open(&address(daemon).await);
+    let primary = arguments.contains(&"primary");
+    peer.watch(if primary { "PRIMARY" } else { "CLIPBOARD" });
     let mut command = daemon.program("xclip").await;
     let mut child = command
         .args(["-in", "-quiet"])
         .args(arguments)
         .stdin(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()
         .expect("xclip starts: scripts/setup test");
     let mut stdin = child.stdin.take().expect("piped");
     stdin.write_all(bytes).expect("xclip reads");
     drop(stdin);
-    // It says that it waits for requests once it owns the selection.
-    let mut said = [0; 8];
-    let stderr = child.stderr.as_mut().expect("piped");
-    std::io::Read::read_exact(stderr, &mut said).expect("a word");
+    tokio::task::block_in_place(|| peer.wait_for_owner());
     child
 }
 

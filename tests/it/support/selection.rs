@@ -5,6 +5,7 @@ use x11rb::{
     connection::Connection,
     protocol::{
         Event,
+        xfixes::{ConnectionExt as _, SelectionEventMask},
         xproto::{
             Atom, AtomEnum, ConnectionExt as _, CreateWindowAux, EventMask, PropMode, Property,
             SELECTION_NOTIFY_EVENT, SelectionNotifyEvent, SelectionRequestEvent, Window,
@@ -54,6 +55,31 @@ impl Peer {
     pub fn owner_of(&self, selection: &str) -> Window {
         let cookie = self.connection.get_selection_owner(self.atom(selection));
         cookie.expect("sent").reply().expect("an owner").owner
+    }
+
+    /// Wants to hear when a selection gets another owner.
+    pub fn watch(&self, selection: &str) {
+        let news = SelectionEventMask::SET_SELECTION_OWNER;
+        let connection = &self.connection;
+        connection
+            .xfixes_query_version(5, 0)
+            .expect("sent")
+            .reply()
+            .expect("XFixes");
+        connection
+            .xfixes_select_selection_input(self.window, self.atom(selection), news)
+            .expect("sent");
+        connection.sync().expect("a round trip");
+    }
+
+    /// Waits for that.
+    pub fn wait_for_owner(&self) {
+        loop {
+            if let Event::XfixesSelectionNotify(_) = self.connection.wait_for_event().expect("one")
+            {
+                return;
+            }
+        }
     }
 
     /// The next request of a program for what it owns. The server asks as well, for its viewers, by a window
