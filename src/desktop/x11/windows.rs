@@ -14,7 +14,7 @@ use x11rb::{
         Event,
         xproto::{
             Atom, AtomEnum, ChangeWindowAttributesAux, ClientMessageEvent, ConnectionExt as _,
-            EventMask, GetPropertyReply, Gravity, Window,
+            CreateWindowAux, EventMask, GetPropertyReply, Gravity, Window, WindowClass,
         },
     },
     rust_connection::RustConnection,
@@ -47,6 +47,8 @@ atom_manager! {
         _NET_CLOSE_WINDOW,
         _NET_MOVERESIZE_WINDOW,
         _NET_FRAME_EXTENTS,
+        _NET_REQUEST_FRAME_EXTENTS,
+        _NET_SUPPORTED,
         _NET_WM_NAME,
         _NET_WM_VISIBLE_NAME,
         _NET_WM_PID,
@@ -132,9 +134,9 @@ impl Manager {
             return Err(WindowError::NoSuchWindow(id));
         }
         let before = self.area(window)?.ok_or(WindowError::NoSuchWindow(id))?;
+        let mut configured = false;
         self.request(window, verb)?;
         let until = Instant::now() + EFFECT;
-        let mut configured = false;
         loop {
             match self.effect(window, verb, before, configured)? {
                 Effect::Done => break,
@@ -154,9 +156,54 @@ impl Manager {
                 }
             }
         }
+        self.let_finish(until)?;
         let focused = self.active()? == Some(window);
         let info = Question::ask(self, window)?.answer(self, window, focused)?;
         info.map(Some).ok_or(WindowError::NoSuchWindow(id))
+    }
+
+    /// Waits until the window manager has done all that it was asked before, at most until then: a state is told of before
+    /// the window has its new place. It works its events off in order, so its answer to a later question is the sign.
+    fn let_finish(&self, until: Instant) -> Result<(), WindowError> {
+        let (question, answer) = (
+            self.atoms._NET_REQUEST_FRAME_EXTENTS,
+            self.atoms._NET_FRAME_EXTENTS,
+        );
+        if !self
+            .numbers(self.root, self.atoms._NET_SUPPORTED, 1024)?
+            .contains(&question)
+        {
+            return Ok(());
+        }
+        let asking = lost("asking the window manager");
+        let window = self
+            .connection
+            .generate_id()
+            .map_err(|source| WindowError::Refused {
+                operation: "an id for a window",
+                source: Arc::new(source),
+            })?;
+        let (class, events) = (WindowClass::INPUT_OUTPUT, EventMask::PROPERTY_CHANGE);
+        let attributes = CreateWindowAux::new().event_mask(events);
+        self.connection
+            .create_window(0, window, self.root, -1, -1, 1, 1, 0, class, 0, &attributes)
+            .map_err(&asking)?;
+        let mask = EventMask::SUBSTRUCTURE_NOTIFY | EventMask::SUBSTRUCTURE_REDIRECT;
+        let message = ClientMessageEvent::new(32, window, question, [0; 5]);
+        self.connection
+            .send_event(false, self.root, mask, message)
+            .map_err(&asking)?;
+        loop {
+            match next_event(&self.connection, until).map_err(&asking)? {
+                Some(Event::PropertyNotify(event))
+                    if (event.window, event.atom) == (window, answer) =>
+                {
+                    return Ok(());
+                }
+                Some(_) => {}
+                None => return Ok(()),
+            }
+        }
     }
 
     /// Sends what a taskbar would send.
@@ -226,18 +273,7 @@ impl Manager {
             Verb::Close => false,
             Verb::Focus | Verb::Minimize(false) => self.active()? == Some(window) && !hidden,
             Verb::Minimize(true) => hidden,
-            Verb::Maximize(on) => {
-                let atoms = &self.atoms;
-                let both = [
-                    atoms._NET_WM_STATE_MAXIMIZED_HORZ,
-                    atoms._NET_WM_STATE_MAXIMIZED_VERT,
-                ];
-                if on {
-                    self.has_states(window, &both)?
-                } else {
-                    !self.has_states(window, &both[..1])? && !self.has_states(window, &both[1..])?
-                }
-            }
+            Verb::Maximize(on) => self.is_maximized(window, on)?,
             Verb::Move(_) | Verb::Resize(_) => {
                 let Some(area) = self.area(window)? else {
                     return Ok(Effect::Gone);
@@ -275,6 +311,14 @@ impl Manager {
     fn active(&self) -> Result<Option<Window>, WindowError> {
         let active = self.numbers(self.root, self.atoms._NET_ACTIVE_WINDOW, 1)?;
         Ok(active.first().copied())
+    }
+
+    /// In both directions; or, `false`, in neither.
+    fn is_maximized(&self, window: Window, on: bool) -> Result<bool, WindowError> {
+        let atoms = &self.atoms;
+        let wide = self.has_states(window, &[atoms._NET_WM_STATE_MAXIMIZED_HORZ])?;
+        let high = self.has_states(window, &[atoms._NET_WM_STATE_MAXIMIZED_VERT])?;
+        Ok(wide == on && high == on)
     }
 
     fn has_states(&self, window: Window, wanted: &[Atom]) -> Result<bool, WindowError> {
