@@ -339,6 +339,9 @@ impl From<DeedError> for ApiError {
         match error {
             DeedError::Input(error) => error.into(),
             DeedError::Capture(error) => error.into(),
+            DeedError::Clipboard(error) => error.into(),
+            DeedError::Window(error) => error.into(),
+            DeedError::NotPasted => Self::new(StatusCode::CONFLICT, "not_pasted", sentence(&error)),
             DeedError::NotRun => Self::new(StatusCode::CONFLICT, "not_run", sentence(&error)),
         }
     }

@@ -62,6 +62,8 @@ pub struct StepBody {
     pub scroll_x: Option<i64>,
     /// Wheel clicks down; instead of direction and amount.
     pub scroll_y: Option<i64>,
+    /// Id of the window for `focus_window`, as `GET /api/v0/desktop/windows` gives it.
+    pub window: Option<WindowName>,
     /// Names of keys that are held during a click, move, drag or scroll.
     #[serde(default)]
     pub modifiers: Vec<String>,
@@ -89,6 +91,25 @@ pub struct PictureWish {
     pub cursor: Option<bool>,
     /// Most bytes of the picture.
     pub max_bytes: Option<u64>,
+}
+
+/// A window's id, as a number or as text.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum WindowName {
+    /// As in `41943043`.
+    Number(u32),
+    /// As in `0x2800003`.
+    Text(String),
+}
+
+impl WindowName {
+    fn text(&self) -> String {
+        match self {
+            Self::Number(number) => number.to_string(),
+            Self::Text(text) => text.clone(),
+        }
+    }
 }
 
 /// `true`, or options.
@@ -196,6 +217,7 @@ impl StepBody {
             scroll_direction: self.scroll_direction.clone(),
             scroll_x: self.scroll_x,
             scroll_y: self.scroll_y,
+            window: self.window.as_ref().map(WindowName::text),
             modifiers: self.modifiers.clone(),
             picture: self.picture.request().map_err(within)?,
         };
@@ -263,7 +285,7 @@ pub struct StepAnswer {
 }
 
 /// How a text was delivered.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
 pub struct DeliveredBody {
     /// Characters that the display took; CR and LF together count as one.
     pub characters: usize,
@@ -331,7 +353,13 @@ impl StepAnswer {
         match report.result {
             Ok(Effect::Input(Outcome::Typed(text))) => answer.delivered = Some(text.into()),
             Ok(Effect::Input(Outcome::Pointer(at))) => answer.coordinate = Some([at.x, at.y]),
-            Ok(Effect::Input(Outcome::Done)) => {}
+            Ok(Effect::Pasted(characters)) => {
+                answer.delivered = Some(DeliveredBody {
+                    characters,
+                    ..DeliveredBody::default()
+                });
+            }
+            Ok(Effect::Input(Outcome::Done) | Effect::Focused) => {}
             Ok(Effect::Picture(picture)) => answer.screenshot = Some(PictureBody::new(&picture)),
             Err(error) => answer.error = Some(ApiError::from(error).into_body()),
         }

@@ -16,14 +16,19 @@ use std::{sync::Arc, time::Duration};
 use super::{
     DesktopError,
     capture::CaptureError,
+    clipboard::ClipboardError,
     geometry::{Frame, Point, Rect, Size},
     input::{Action, InputError, Outcome},
     picture::{MAX_SIDE, Picture, PictureRequest},
     settle::{Rest, Settled},
+    windows::{WindowError, WindowId},
 };
 
 /// Deeds of one batch at most.
 pub const MAX_DEEDS: usize = 200;
+
+/// How long a program may take to fetch a text that is pasted.
+pub const PASTE_LIMIT: Duration = Duration::from_secs(2);
 
 /// The size that a client works in. A side that is not given follows the other and keeps the aspect; none means native.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,13 +55,15 @@ pub enum Deed {
     Picture(PictureRequest),
     /// A text through the clipboard and ctrl+v; what was in the clipboard is put back.
     Paste(String),
+    /// Shows a window, raises it and gives it the keyboard.
+    Focus(WindowId),
 }
 
 impl Deed {
     /// Whether it holds the queue of input.
     pub fn is_input(&self) -> bool {
         match self {
-            Self::Input(_) | Self::Paste(_) => true,
+            Self::Input(_) | Self::Paste(_) | Self::Focus(_) => true,
             Self::Picture(_) => false,
         }
     }
@@ -94,6 +101,10 @@ pub enum Effect {
     Input(Outcome),
     /// A picture was taken.
     Picture(Arc<Picture>),
+    /// So many characters were fetched by the program that has the keyboard.
+    Pasted(usize),
+    /// The window has the keyboard.
+    Focused,
 }
 
 /// Why a deed was not done, or not in full.
@@ -105,6 +116,18 @@ pub enum DeedError {
     /// There was no picture.
     #[error(transparent)]
     Capture(#[from] CaptureError),
+    /// The clipboard did not take or give its text.
+    #[error(transparent)]
+    Clipboard(#[from] ClipboardError),
+    /// The window did not get the keyboard.
+    #[error(transparent)]
+    Window(#[from] WindowError),
+    /// Nobody fetched the text that was to be pasted.
+    #[error(
+        "no program fetched the text within {} ms: what has the keyboard does not paste on ctrl+v; type the text",
+        PASTE_LIMIT.as_millis()
+    )]
+    NotPasted,
     /// One before it failed.
     #[error("an action before this one failed, so it was not run")]
     NotRun,
@@ -208,7 +231,7 @@ impl Batch {
                     }
                 }
                 Deed::Picture(request) => self.check_region(By::Deed(index), request, native)?,
-                Deed::Paste(_) => {}
+                Deed::Paste(_) | Deed::Focus(_) => {}
             }
         }
         if let Some(request) = &self.picture {

@@ -5,12 +5,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Batch, BatchError, BatchReport, Deed, DeedError, DeedReport, Effect, OnError};
+use super::{
+    Batch, BatchError, BatchReport, Deed, DeedError, DeedReport, Effect, OnError, PASTE_LIMIT,
+};
 use crate::desktop::{
     Desktop, Running,
     capture::CaptureError,
     geometry::Frame,
-    input::{InputError, Unit},
+    input::{Action, InputError, Unit},
+    keys,
     picture::{Answer, Picture, PictureRequest},
     settle::{Rest, Settled},
 };
@@ -97,6 +100,10 @@ impl Run {
                 unit.end().await
             };
         }
+        // Stillness counts from here, also for who asks later.
+        if batch.deeds.iter().any(Deed::is_input) {
+            self.running.attached.screen.acted();
+        }
         reports
     }
 
@@ -105,8 +112,7 @@ impl Run {
             Deed::Input(action) => {
                 let size = self.frame.declared();
                 let declared = (i64::from(size.width), i64::from(size.height));
-                let unit = self.unit.as_mut().ok_or(InputError::Stopped)?;
-                let outcome = unit.perform(action.clone(), declared).await?;
+                let outcome = self.unit()?.perform(action.clone(), declared).await?;
                 Ok(Effect::Input(outcome))
             }
             Deed::Picture(request) => {
@@ -116,8 +122,37 @@ impl Run {
                 let picture = self.picture(batch.in_frame(request.clone())).await?;
                 Ok(Effect::Picture(picture))
             }
-            Deed::Paste(_) => Err(DeedError::NotRun),
+            Deed::Paste(text) => self.paste(text).await,
+            Deed::Focus(window) => {
+                self.unit()?.check()?;
+                self.running.attached.windows.focus(*window).await?;
+                Ok(Effect::Focused)
+            }
         }
+    }
+
+    /// The unit of input that every deed but a picture needs.
+    fn unit(&mut self) -> Result<&mut Unit, InputError> {
+        self.unit.as_mut().ok_or(InputError::Stopped)
+    }
+
+    /// What was in the clipboard comes back, also when this fails or is dropped.
+    async fn paste(&mut self, text: &str) -> Result<Effect, DeedError> {
+        self.unit()?.check()?;
+        let mut loan = self
+            .running
+            .attached
+            .clipboard
+            .lend(text.to_owned())
+            .await?;
+        let keys = Action::Key(keys::parse("ctrl+v").expect("names of keys"));
+        self.unit()?.perform(keys, (0, 0)).await?;
+        let taken = loan.taken(PASTE_LIMIT).await;
+        loan.give_back().await?;
+        if !taken {
+            return Err(DeedError::NotPasted);
+        }
+        Ok(Effect::Pasted(text.chars().count()))
     }
 
     /// After input only what happens from now on counts: programs have not had the time to react.

@@ -17,6 +17,7 @@ use crate::desktop::{
     input::{Action, Button, MAX_SCROLL},
     keys::Keysym,
     picture::PictureRequest,
+    windows::WindowId,
 };
 
 /// Points that the path of a drag may have.
@@ -26,7 +27,7 @@ pub const MAX_PATH: usize = 1000;
 pub const MAX_WAITS: Duration = MAX_HOLD;
 
 /// Every action.
-pub const ACTIONS: [&str; 25] = [
+pub const ACTIONS: [&str; 26] = [
     "key",
     "type",
     "cursor_position",
@@ -52,6 +53,7 @@ pub const ACTIONS: [&str; 25] = [
     "screenshot",
     "zoom",
     "paste",
+    "focus_window",
 ];
 
 /// One action, undecoded beyond its types. `None` is absent or null.
@@ -77,6 +79,8 @@ pub struct NeutralFields {
     pub scroll_x: Option<i64>,
     /// Clicks down.
     pub scroll_y: Option<i64>,
+    /// Id of a window.
+    pub window: Option<String>,
     /// Names of keys to hold meanwhile.
     pub modifiers: Vec<String>,
     /// How a picture is wanted.
@@ -91,6 +95,7 @@ pub fn deed(fields: &NeutralFields) -> Result<Deed, BadAction> {
         "screenshot" => Deed::Picture(fields.picture.clone()),
         "zoom" => Deed::Picture(zoom(fields)?),
         "paste" => Deed::Paste(text(fields.text.as_deref(), name)?.to_owned()),
+        "focus_window" => Deed::Focus(window(fields)?),
         _ => return input(name, fields).map(Deed::Input),
     };
     no_modifiers(name, fields)?;
@@ -204,6 +209,16 @@ pub(super) fn clicks(amount: i64, field: &'static str) -> Result<i32, BadAction>
     })
 }
 
+fn window(fields: &NeutralFields) -> Result<WindowId, BadAction> {
+    let id = fields.window.as_deref();
+    let id = id.ok_or_else(|| missing("window", "focus_window"))?;
+    id.parse().map_err(|_| {
+        let message = format!("Invalid \"window\" {:?}.", check::shown(id));
+        let detail = "It is an id from the list of windows.".to_owned();
+        bad(message, "window", Some(detail))
+    })
+}
+
 fn zoom(fields: &NeutralFields) -> Result<PictureRequest, BadAction> {
     if fields.picture.region.is_none() {
         return Err(missing("region", "zoom"));
@@ -292,6 +307,7 @@ mod tests {
             path: Some(vec![[1, 2], [3, 4], [5, 6]]),
             text: Some("shift+a".to_owned()),
             duration: Some(250),
+            window: Some("0x2800003".to_owned()),
             picture: PictureRequest {
                 region: region([0, 0, 10, 10]),
                 ..PictureRequest::default()
