@@ -271,7 +271,9 @@ impl<'a> Restless<'a> {
             }
             let end = Instant::now() + busy;
             let mut last = Instant::now();
-            while last < end {
+            // Noted before it is drawn: nobody may call the window still earlier than that and the quiet time.
+            while Instant::now() < end {
+                last = Instant::now();
                 colour = colour.wrapping_mul(7919).wrapping_add(1);
                 let (_, _, width, height) = Self::PLACE;
                 let all = Rectangle {
@@ -285,8 +287,8 @@ impl<'a> Restless<'a> {
                 own.connection
                     .poly_fill_rectangle(window, context, &[all])?;
                 own.sync()?;
-                last = Instant::now();
-                own.event_within(Self::FRAME.min(end.saturating_duration_since(last)))?;
+                let left = end.saturating_duration_since(Instant::now());
+                own.event_within(Self::FRAME.min(left))?;
             }
             done.send(last)?;
         }
