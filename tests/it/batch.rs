@@ -1,11 +1,12 @@
 //! `POST /api/v0/desktop/actions`: units, results, frames, failures, as a window sees them.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    desktop::address,
+    desktop::{Entry, address},
     support::{
-        daemon::{Daemon, json as json_of},
+        daemon::{Daemon, PATIENCE, json as json_of},
         recorder::Recorder,
     },
 };
@@ -294,4 +295,77 @@ async fn stillness_comes_between_the_last_action_and_the_picture() {
         assert_eq!(answer["validations"][0]["field"], field, "{answer}");
     }
     assert_eq!(window.clicks(), Vec::<String>::new(), "nothing was done");
+}
+
+#[tokio::test]
+async fn a_paste_reaches_the_entry_and_the_old_clipboard_comes_back() {
+    const CLIPBOARD: &str = "/api/v0/desktop/clipboard";
+    let daemon = Daemon::start(&[]);
+    let entry = Entry::start(&daemon, "gtk_entry.py").await;
+    let put = daemon.request(Method::PUT, CLIPBOARD).body("before");
+    assert_eq!(put.send().await.expect("an answer").status(), 204);
+    let text = "Привет 你好 \u{1f600}";
+    let answer = done(
+        &daemon,
+        json!([{"action": "paste", "text": text}, {"action": "key", "text": "Return"}]),
+    )
+    .await;
+    assert_eq!(
+        answer["results"][0]["delivered"]["characters"], 11,
+        "{answer}"
+    );
+    assert_eq!(entry.finish(), text);
+    let left = daemon.get(CLIPBOARD).await.text().await.expect("a text");
+    assert_eq!(left, "before");
+}
+
+#[tokio::test]
+async fn a_paste_that_nobody_takes_says_so() {
+    let daemon = Daemon::start(&[]);
+    let _window = Recorder::open(&address(&daemon).await);
+    let body = json!({"actions": [{"action": "paste", "text": "x"}]});
+    let (status, answer) = run(&daemon, body).await;
+    assert_eq!((status, &answer["ok"]), (200, &json!(false)), "{answer}");
+    assert_eq!(answer["results"][0]["error"]["code"], "not_pasted");
+}
+
+#[tokio::test]
+async fn a_window_that_is_focused_gets_the_text() {
+    const WINDOWS: &str = "/api/v0/desktop/windows";
+    let daemon = Daemon::start(&[]);
+    let entry = Entry::start(&daemon, "gtk_entry.py").await;
+    let listed = async || json_of(daemon.get(WINDOWS).await).await.1["windows"].clone();
+    let first = listed().await[0]["id"].clone();
+    let mut xterm = daemon.program("xterm").await.spawn().expect("xterm starts");
+    let other = async {
+        loop {
+            let windows = listed().await;
+            let focused = windows
+                .as_array()
+                .expect("a list")
+                .iter()
+                .find(|w| w["focused"] == true);
+            if focused.is_some_and(|window| window["id"] != first) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let seen = tokio::time::timeout(PATIENCE, other).await;
+    seen.expect("xterm comes and takes the keyboard");
+    let actions = json!([
+        {"action": "focus_window", "window": first},
+        {"action": "type", "text": "here"},
+        {"action": "key", "text": "Return"}
+    ]);
+    done(&daemon, actions).await;
+    assert_eq!(entry.finish(), "here");
+    xterm.kill().expect("xterm was there");
+    xterm.wait().expect("a child");
+    let gone = json!({"actions": [{"action": "focus_window", "window": 7}]});
+    let (_, answer) = run(&daemon, gone).await;
+    assert_eq!(
+        answer["results"][0]["error"]["code"], "no_such_window",
+        "{answer}"
+    );
 }

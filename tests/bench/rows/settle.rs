@@ -1,4 +1,4 @@
-//! A click on a window that redraws for a while, and a picture as soon as it has come to rest.
+//! A click on a window that redraws for a while, and a picture as soon as it has come to rest, in one call.
 
 use std::{
     cell::RefCell,
@@ -26,16 +26,17 @@ pub(super) fn measure(stage: &Stage<'_>, report: &mut Report) -> Outcome<()> {
     let window = Restless::open(stage.display, BUSY)?;
     let mut client = stage.daemon.client()?;
     let (x, y) = Restless::middle();
-    let body = format!(r#"{{"action":"left_click","coordinate":[{x},{y}]}}"#);
-    let click = client.post("/api/v0/desktop/action", &body);
-    let path = format!("/api/v0/desktop/screenshot?settle_ms={QUIET}");
-    let picture = client.get(&path);
+    let body = serde_json::json!({
+        "actions": [{"action": "left_click", "coordinate": [x, y]}],
+        "settle": {"quiet_ms": QUIET},
+        "screenshot": true,
+    });
+    let call = client.post("/api/v0/desktop/actions", &body.to_string());
     // The floor and what came on top, of each round.
     let rounds = RefCell::new(Vec::new());
     let mut contenders = [Contender::new(|| {
         let start = Instant::now();
-        client.expect(&click, 200)?;
-        client.expect(&picture, 200)?;
+        client.expect(&call, 200)?;
         let end = Instant::now();
         let rest = window.last_redraw()? + Duration::from_millis(QUIET);
         let over = end.checked_duration_since(rest);
@@ -57,7 +58,7 @@ pub(super) fn measure(stage: &Stage<'_>, report: &mut Report) -> Outcome<()> {
     let floor: Samples = rounds.iter().map(|round| round.0).collect();
     let over: Samples = rounds.iter().map(|round| round.1).collect();
     let within = rounds.iter().filter(|round| round.1 <= MOST).count();
-    report.add(Row::new("click, settle, picture", ours).beside(Figure::time(&floor)));
+    report.add(Row::new("click, settle, picture in one call", ours).beside(Figure::time(&floor)));
     let after = "the same, after the last redraw and the quiet time";
     report.add(Row::new(after, Figure::time(&over)).under(50.0));
     let rounds = |number: usize| -> Outcome<Figure> {
