@@ -6,6 +6,7 @@
     reason = "one binary: helpers are public to its own modules only, and serve several of them"
 )]
 
+mod agents;
 mod batch;
 mod capture;
 mod clipboard;

@@ -136,7 +136,14 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
 ];
 
 /// Folders whose content is fetched or made, never committed.
-const NOT_COMMITTED: &[&str] = &["node_modules", "dist", "vendor", "third_party", "target"];
+const NOT_COMMITTED: &[&str] = &[
+    "node_modules",
+    ".venv",
+    "dist",
+    "vendor",
+    "third_party",
+    "target",
+];
 
 pub(crate) fn layers_point_downwards(tree: &Tree) -> Vec<String> {
     let mut findings = Vec::new();
