@@ -90,7 +90,7 @@ async fn run(command: &mut Command, answers: &str) -> Output {
     // It may end without reading.
     let _ = stdin.write_all(answers.as_bytes()).await;
     drop(stdin);
-    let ended = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
+    let ended = tokio::time::timeout(PATIENCE * 2, child.wait_with_output()).await;
     ended.expect("in time").expect("its output")
 }
 
@@ -161,18 +161,26 @@ async fn refuse(start: fn(&Daemon, SocketAddr) -> Command) {
     let model = server.address;
     let wrong = daemon.home().path().join("wrong");
     fs::write(&wrong, "not the token").expect("a file");
-    let work = async {
-        let start = || start(&daemon, model);
-        let output = run(start().arg(TASK).env("DESKD_TOKEN_FILE", &wrong), "").await;
-        assert_refused(&output, "deskd answered 401: ");
-        let nowhere = "http://127.0.0.1:1";
-        let output = run(start().arg(TASK).env("DESKD_URL", nowhere), "").await;
-        assert_refused(&output, "deskd at http://127.0.0.1:1: ");
-        // The stand-in of one vendor takes neither another task nor the other vendor's route.
-        let output = run(start().arg("Another task."), "").await;
-        assert_refused(&output, "400");
+    let start = |task| {
+        let mut command = start(&daemon, model);
+        command.arg(task);
+        command
     };
-    server.while_serving(Anthropic::new(), work).await;
+    let mut without_token = start(TASK);
+    let mut without_daemon = start(TASK);
+    let mut without_vendor = start("Another task.");
+    let work = async {
+        tokio::join!(
+            run(without_token.env("DESKD_TOKEN_FILE", &wrong), ""),
+            run(without_daemon.env("DESKD_URL", "http://127.0.0.1:1"), ""),
+            run(&mut without_vendor, ""),
+        )
+    };
+    let (token, daemon, vendor) = server.while_serving(Anthropic::new(), work).await;
+    assert_refused(&token, "deskd answered 401: ");
+    assert_refused(&daemon, "deskd at http://127.0.0.1:1: ");
+    // The stand-in of one vendor takes neither another task nor the other vendor's route.
+    assert_refused(&vendor, "400");
 }
 
 #[tokio::test]
