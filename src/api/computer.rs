@@ -18,7 +18,7 @@ use super::{
     state::ApiState,
     types::computer::{
         ComputerQuery, ToolsQuery,
-        anthropic::{self, ToolResult, ToolUse},
+        anthropic::{self, CallId, ToolResult, ToolUse},
         openai::{self, CallFailure, CallOutput, ComputerCall},
     },
 };
@@ -77,7 +77,7 @@ pub async fn use_computer_anthropic(
     .await
 }
 
-fn failed(id: Option<String>, text: String) -> JsonAnswer<ToolResult> {
+fn failed(id: CallId, text: String) -> JsonAnswer<ToolResult> {
     JsonAnswer(ToolResult::failed(id, text))
 }
 
@@ -234,10 +234,10 @@ pub async fn describe_tool(
             "anthropic" => {
                 let (tool, beta) = anthropic::definition(version, size)?;
                 let mut response = JsonAnswer(tool).into_response();
-                let beta = HeaderValue::from_static(beta);
-                response
-                    .headers_mut()
-                    .insert("x-deskd-anthropic-beta", beta);
+                if let Some(beta) = beta.map(HeaderValue::from_static) {
+                    let headers = response.headers_mut();
+                    headers.insert("x-deskd-anthropic-beta", beta);
+                }
                 Ok(response)
             }
             "openai" => Ok(JsonAnswer(openai::definition(version, size)?).into_response()),

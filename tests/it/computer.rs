@@ -14,7 +14,7 @@ use crate::{
 const ANTHROPIC: &str = "/api/v0/computer/anthropic?width=640&height=400&settle_ms=0";
 const OPENAI: &str = "/api/v0/computer/openai?width=640&height=400&settle_ms=0";
 
-async fn daemon() -> Daemon {
+fn daemon() -> Daemon {
     Daemon::start(&[])
 }
 
@@ -42,7 +42,7 @@ fn size(data: &Value) -> (u32, u32) {
 
 #[tokio::test]
 async fn anthropic_calls_do_what_their_table_says() {
-    let daemon = daemon().await;
+    let daemon = daemon();
     let window = Recorder::open(&address(&daemon).await);
     let table = [
         (
@@ -105,7 +105,7 @@ async fn anthropic_calls_do_what_their_table_says() {
 
 #[tokio::test]
 async fn anthropic_keys_go_down_and_up() {
-    let daemon = daemon().await;
+    let daemon = daemon();
     let window = Recorder::open(&address(&daemon).await);
     let states = |lines: Vec<String>| {
         let state = |line: &String| line.rsplit(' ').next().expect("a state").to_owned();
@@ -138,7 +138,7 @@ async fn anthropic_keys_go_down_and_up() {
 
 #[tokio::test]
 async fn anthropic_results_go_back_as_they_are() {
-    let daemon = daemon().await;
+    let daemon = daemon();
     let block = |input: Value| json!({"type": "tool_use", "id": "toolu_1", "name": "computer", "input": input});
     let zoom = block(json!({"action": "zoom", "region": [0, 0, 64, 40]}));
     let result = tool(&daemon, zoom).await;
@@ -156,6 +156,14 @@ async fn anthropic_results_go_back_as_they_are() {
         (&failed["is_error"], &failed["tool_use_id"]),
         (&json!(true), &json!("toolu_1"))
     );
+    let member = json!({"type": "tool_use", "id": "toolu_2", "name": "cursor_position",
+                        "toolset_name": "computer", "input": {}});
+    let result = tool(&daemon, member).await;
+    assert_eq!(
+        (&result["tool_use_id"], &result["toolset_name"]),
+        (&json!("toolu_2"), &json!("computer"))
+    );
+    assert!(text(&result).starts_with("X="), "{result}");
     let query = "/api/v0/computer/anthropic?width=320&format=jpeg&quality=40&max_bytes=20000";
     let (status, result) = json_of(daemon.post(query, json!({"action": "screenshot"})).await).await;
     assert_eq!(status, 200, "{result}");
@@ -180,7 +188,7 @@ async fn anthropic_results_go_back_as_they_are() {
 
 #[tokio::test]
 async fn what_a_model_gets_wrong_comes_back_in_words_for_it() {
-    let daemon = daemon().await;
+    let daemon = daemon();
     let window = Recorder::open(&address(&daemon).await);
     for (input, hint) in [
         (json!({"action": "mouse_move"}), "Send [x, y] in pixels"),
@@ -221,14 +229,14 @@ async fn what_a_model_gets_wrong_comes_back_in_words_for_it() {
     assert_eq!(window.events(), Vec::<String>::new(), "nothing was done");
 }
 
-fn call(actions: Value) -> Value {
+fn call(actions: &Value) -> Value {
     json!({"type": "computer_call", "id": "cu_1", "call_id": "call_1", "status": "completed",
            "pending_safety_checks": [], "actions": actions})
 }
 
 #[tokio::test]
 async fn openai_calls_do_what_their_table_says() {
-    let daemon = daemon().await;
+    let daemon = daemon();
     let window = Recorder::open(&address(&daemon).await);
     let at = |kind: &str, more: Value| {
         let mut action = json!({"type": kind, "x": 10, "y": 20});
@@ -265,7 +273,7 @@ async fn openai_calls_do_what_their_table_says() {
         (json!({"type": "screenshot"}), ""),
     ];
     for (action, expected) in table {
-        let answer = daemon.post(OPENAI, call(json!([action]))).await;
+        let answer = daemon.post(OPENAI, call(&json!([action]))).await;
         let (status, answer) = json_of(answer).await;
         assert_eq!(status, 200, "{action}: {answer}");
         assert_eq!(
@@ -282,7 +290,7 @@ async fn openai_calls_do_what_their_table_says() {
     let (status, answer) = json_of(daemon.post(OPENAI, older).await).await;
     assert_eq!(status, 200, "{answer}");
     let many = call(
-        json!([{"type": "keypress", "keys": ["CTRL", "A"]}, {"type": "type", "text": "b"}, {"type": "screenshot"}]),
+        &json!([{"type": "keypress", "keys": ["CTRL", "A"]}, {"type": "type", "text": "b"}, {"type": "screenshot"}]),
     );
     let (status, answer) = json_of(daemon.post(OPENAI, many).await).await;
     assert_eq!(status, 200, "{answer}");
@@ -296,7 +304,7 @@ async fn openai_calls_do_what_their_table_says() {
 
 #[tokio::test]
 async fn openai_mistakes_come_back_with_the_screen_and_words() {
-    let daemon = daemon().await;
+    let daemon = daemon();
     let window = Recorder::open(&address(&daemon).await);
     let click = json!({"type": "click", "x": 1, "y": 1, "button": "left"});
     for (action, code, hint) in [
@@ -318,7 +326,7 @@ async fn openai_mistakes_come_back_with_the_screen_and_words() {
         (json!({"type": "tap"}), "invalid_action", "Known actions"),
         (json!("click"), "invalid_action", "Missing \"type\""),
     ] {
-        let answer = daemon.post(OPENAI, call(json!([click, action]))).await;
+        let answer = daemon.post(OPENAI, call(&json!([click, action]))).await;
         let (status, answer) = json_of(answer).await;
         assert_eq!(
             (status, &answer["code"]),
@@ -337,9 +345,9 @@ async fn openai_mistakes_come_back_with_the_screen_and_words() {
 
 #[tokio::test]
 async fn safety_checks_wait_for_a_person() {
-    let daemon = daemon().await;
+    let daemon = daemon();
     let check = json!({"id": "sc_1", "code": "malicious_instructions", "message": "Careful."});
-    let mut item = call(json!([{"type": "screenshot"}]));
+    let mut item = call(&json!([{"type": "screenshot"}]));
     item["pending_safety_checks"] = json!([check]);
     let (status, answer) = json_of(daemon.post(OPENAI, item.clone()).await).await;
     assert_eq!(
@@ -364,7 +372,7 @@ async fn safety_checks_wait_for_a_person() {
 
 #[tokio::test]
 async fn definitions_are_what_the_vendors_ask_for() {
-    let daemon = daemon().await;
+    let daemon = daemon();
     let tools = "/api/v0/computer/tools";
     let ask = async |query: &str| {
         let answer = daemon.get(&format!("{tools}?{query}")).await;
@@ -392,6 +400,11 @@ async fn definitions_are_what_the_vendors_ask_for() {
         daemon.desktop().await["state"],
         "stopped",
         "nothing had to be asked"
+    );
+    let ((_, toolset), beta) = ask("vendor=anthropic&width=9&height=9&version=20260801").await;
+    assert_eq!(
+        (toolset, beta),
+        (json!({"type": "computer_toolset_20260801"}), None)
     );
     let ((_, tool), _) = ask("vendor=anthropic&width=640").await;
     assert_eq!(tool["display_height_px"], 400);

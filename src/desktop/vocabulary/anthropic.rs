@@ -1,8 +1,9 @@
-//! The words of Anthropic's computer tool, versions 20241022, 20250124 and 20251124: one call to deeds.
+//! The words of Anthropic's computer tool, versions 20241022, 20250124 and 20251124 and the toolset 20260801, whose
+//! members are the same actions: one call to deeds.
 //!
 //! Source: the vendor's description of the tool and the types of its client libraries. A client does not say in the
-//! call which version it declared, so every action is understood always. `text` names modifiers on clicks and scrolls;
-//! durations are in seconds.
+//! call which version it declared, so every action is understood always. `text` names modifiers on clicks, drags and
+//! scrolls; durations are in seconds.
 
 use std::time::Duration;
 
@@ -14,8 +15,12 @@ use super::{
 use crate::desktop::{
     batch::Deed,
     input::{Action, Button},
+    keys::Combo,
     picture::PictureRequest,
 };
+
+/// Times that one call may press its keys.
+const MAX_REPEAT: usize = 100;
 
 /// Every action, in the order of the versions that brought them.
 pub const ACTIONS: [&str; 17] = [
@@ -57,6 +62,8 @@ pub struct AnthropicFields {
     pub scroll_direction: Option<String>,
     /// Corners of a part of the frame: x0, y0, x1, y1.
     pub region: Option<[i64; 4]>,
+    /// Times that keys are pressed; once when absent.
+    pub repeat: Option<i64>,
 }
 
 /// Checks a call. The deeds are to be done in order; a picture among them is the answer's.
@@ -92,7 +99,7 @@ fn action(name: &str, fields: &AnthropicFields) -> Result<Action, BadAction> {
         with(Action::Click { at, button, count }, fields)
     };
     Ok(match name {
-        "key" => Action::Key(combos(text()?)?),
+        "key" => Action::Key(repeated(combos(text()?)?, fields.repeat)?),
         "type" => Action::Type(typable(text()?)?),
         "mouse_move" => Action::Move(needed()?),
         "left_click" => click(Button::Left, 1)?,
@@ -100,11 +107,14 @@ fn action(name: &str, fields: &AnthropicFields) -> Result<Action, BadAction> {
         "middle_click" => click(Button::Middle, 1)?,
         "double_click" => click(Button::Left, 2)?,
         "triple_click" => click(Button::Left, 3)?,
-        "left_click_drag" => Action::Drag {
-            from: fields.start_coordinate.map(point),
-            path: vec![needed()?],
-            button: Button::Left,
-        },
+        "left_click_drag" => {
+            let drag = Action::Drag {
+                from: fields.start_coordinate.map(point),
+                path: vec![needed()?],
+                button: Button::Left,
+            };
+            with(drag, fields)?
+        }
         "cursor_position" => Action::CursorPosition,
         "scroll" => scroll(fields)?,
         "hold_key" => Action::HoldKey {
@@ -114,6 +124,16 @@ fn action(name: &str, fields: &AnthropicFields) -> Result<Action, BadAction> {
         "wait" => Action::Wait(duration(name, fields)?),
         other => return Err(unknown(other, &ACTIONS)),
     })
+}
+
+fn repeated(combos: Vec<Combo>, times: Option<i64>) -> Result<Vec<Combo>, BadAction> {
+    let times = usize::try_from(times.unwrap_or(1)).ok();
+    let times = times.filter(|times| (1..=MAX_REPEAT).contains(times));
+    let times = times.ok_or_else(|| {
+        let detail = format!("It is 1 to {MAX_REPEAT} times.");
+        bad("Invalid \"repeat\" for key action.", "repeat", Some(detail))
+    })?;
+    Ok(std::iter::repeat_n(combos, times).flatten().collect())
 }
 
 fn scroll(fields: &AnthropicFields) -> Result<Action, BadAction> {
@@ -290,6 +310,25 @@ mod tests {
         let mut drag = fields("left_click_drag");
         drag.coordinate = Some([0, 0]);
         assert!(matches!(one(&drag), Action::Drag { from: None, .. }));
+    }
+
+    #[test]
+    fn keys_are_repeated_and_drags_hold_modifiers() {
+        let mut key = fields("key");
+        key.text = Some("Down".to_owned());
+        key.repeat = Some(3);
+        assert_eq!(
+            one(&key),
+            Action::Key(parse("Down Down Down").expect("keys"))
+        );
+        for wrong in [0, -1, 101] {
+            key.repeat = Some(wrong);
+            assert_eq!(refusal(&key).field, "repeat");
+        }
+        let mut drag = fields("left_click_drag");
+        drag.coordinate = Some([0, 0]);
+        drag.text = Some("shift".to_owned());
+        assert!(matches!(one(&drag), Action::With { .. }));
     }
 
     #[test]

@@ -14,11 +14,23 @@ use crate::{
     },
 };
 
+/// The toolset that the members of a call belong to.
+const TOOLSET: &str = "computer";
+
+/// Which call a result answers.
+#[derive(Clone, Debug, Default)]
+pub struct CallId {
+    /// Id of the `tool_use` block, when the block came.
+    id: Option<String>,
+    /// The call was of a member of the toolset.
+    toolset: bool,
+}
+
 /// A call as it came: the whole `tool_use` block, or its `input` alone.
 #[derive(Debug)]
 pub struct ToolUse {
-    /// Id of the block, when the block came.
-    pub id: Option<String>,
+    /// What a result has to name.
+    pub id: CallId,
     /// What the model wrote.
     input: Map<String, Value>,
 }
@@ -29,25 +41,22 @@ impl ToolUse {
         let Value::Object(mut body) = body else {
             return Err(not_a_call());
         };
-        if let Some(Value::Object(input)) = body.remove("input") {
-            let named = body.get("name").and_then(Value::as_str);
-            if let Some(other) = named.filter(|name| *name != "computer") {
-                let shown: String = other.chars().take(100).collect();
-                return Err(ApiError::invalid_field(
-                    format!("This is a call of the tool {shown:?}, not of \"computer\"."),
-                    "name",
-                    "must be computer",
-                ));
+        if let Some(Value::Object(mut input)) = body.remove("input") {
+            let text = |field: &str| body.get(field).and_then(Value::as_str);
+            let toolset = text("toolset_name") == Some(TOOLSET);
+            let name = text("name").unwrap_or(TOOLSET);
+            if toolset {
+                input.insert("action".to_owned(), name.into());
+            } else if name != TOOLSET {
+                return Err(another_tool(name));
             }
-            let id = body.get("id").and_then(Value::as_str);
-            return Ok(Self {
-                id: id.map(ToOwned::to_owned),
-                input,
-            });
+            let id = text("id").map(ToOwned::to_owned);
+            let id = CallId { id, toolset };
+            return Ok(Self { id, input });
         }
         if body.contains_key("action") {
             return Ok(Self {
-                id: None,
+                id: CallId::default(),
                 input: body,
             });
         }
@@ -75,8 +84,18 @@ impl ToolUse {
             scroll_amount: fields.whole("scroll_amount")?,
             scroll_direction: fields.text("scroll_direction")?,
             region: fields.numbers("region", "[x0, y0, x1, y1], four whole numbers")?,
+            repeat: fields.whole("repeat")?,
         })
     }
+}
+
+fn another_tool(name: &str) -> ApiError {
+    let shown: String = name.chars().take(100).collect();
+    ApiError::invalid_field(
+        format!("This is a call of the tool {shown:?}, not of \"computer\"."),
+        "name",
+        "must be computer, or a member of the toolset of that name",
+    )
 }
 
 fn not_a_call() -> ApiError {
@@ -95,6 +114,9 @@ pub struct ToolResult {
     /// Id of the call.
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_use_id: Option<String>,
+    /// The toolset of the call, where it was of a member.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    toolset_name: Option<&'static str>,
     /// What goes back to the model.
     content: Vec<ContentBlock>,
     /// The action failed; the text says what to do.
@@ -132,7 +154,7 @@ pub struct ImageSource {
 
 impl ToolResult {
     /// A success.
-    pub fn done(id: Option<String>, text: String, picture: Option<&Picture>) -> Self {
+    pub fn done(id: CallId, text: String, picture: Option<&Picture>) -> Self {
         let image = picture.map(|picture| ContentBlock::Image {
             source: ImageSource {
                 kind: "base64",
@@ -145,14 +167,15 @@ impl ToolResult {
     }
 
     /// A failure, with what to do about it.
-    pub fn failed(id: Option<String>, text: String) -> Self {
+    pub fn failed(id: CallId, text: String) -> Self {
         Self::new(id, vec![ContentBlock::Text { text }], true)
     }
 
-    fn new(id: Option<String>, content: Vec<ContentBlock>, is_error: bool) -> Self {
+    fn new(id: CallId, content: Vec<ContentBlock>, is_error: bool) -> Self {
         Self {
-            kind: id.is_some().then_some("tool_result"),
-            tool_use_id: id,
+            kind: id.id.is_some().then_some("tool_result"),
+            toolset_name: id.toolset.then_some(TOOLSET),
+            tool_use_id: id.id,
             content,
             is_error,
         }
@@ -160,27 +183,35 @@ impl ToolResult {
 }
 
 /// The definition of the tool in a version, and the word for the header `anthropic-beta` that goes with it.
-pub fn definition(version: Option<&str>, size: Size) -> Result<(Value, &'static str), ApiError> {
-    let (kind, beta) = match version.map(|word| word.trim_start_matches("computer_")) {
-        None | Some("20251124") => ("computer_20251124", "computer-use-2025-11-24"),
-        Some("20250124") => ("computer_20250124", "computer-use-2025-01-24"),
-        Some("20241022") => ("computer_20241022", "computer-use-2024-10-22"),
-        Some(_) => {
+pub fn definition(
+    version: Option<&str>,
+    size: Size,
+) -> Result<(Value, Option<&'static str>), ApiError> {
+    let version = version.unwrap_or("20251124");
+    let (kind, beta) = match version.trim_start_matches("computer_") {
+        "toolset_20260801" | "20260801" => {
+            // The toolset is told no size: the model goes by the pictures.
+            return Ok((json!({"type": "computer_toolset_20260801"}), None));
+        }
+        "20251124" => ("computer_20251124", "computer-use-2025-11-24"),
+        "20250124" => ("computer_20250124", "computer-use-2025-01-24"),
+        "20241022" => ("computer_20241022", "computer-use-2024-10-22"),
+        _ => {
             return Err(ApiError::invalid_field(
                 "There is no such version of the tool.",
                 "version",
-                "must be 20251124, 20250124 or 20241022",
+                "must be 20260801, 20251124, 20250124 or 20241022",
             ));
         }
     };
     let mut tool = json!({
         "type": kind,
-        "name": "computer",
+        "name": TOOLSET,
         "display_width_px": size.width,
         "display_height_px": size.height,
     });
     if kind == "computer_20251124" {
         tool["enable_zoom"] = Value::Bool(true);
     }
-    Ok((tool, beta))
+    Ok((tool, Some(beta)))
 }

@@ -106,7 +106,7 @@ pub struct ToolsQuery {
     /// Height that the model is told.
     #[param(minimum = 1, maximum = 7680)]
     pub height: Option<i64>,
-    /// Version of the tool: `20251124` (default), `20250124` or `20241022`; `preview` for `OpenAI`'s older one.
+    /// Version of the tool: `20251124` (default), `20250124` or `20241022`, or the toolset `20260801`; `preview` for `OpenAI`'s older one.
     pub version: Option<String>,
 }
 
