@@ -334,7 +334,7 @@ async fn wrong_requests_are_refused_and_start_nothing() {
         ("x/focus", "", "id"),
         ("-1/focus", "", "id"),
         ("4294967296/close", "", "id"),
-        ("1/move", r#"{"x": 1}"#, "body"),
+        ("1/move", r#"{"x": 1}"#, "y"),
         ("1/move", r#"{"x": 1, "y": 40000}"#, "y"),
         ("1/move", r#"{"x": 1.5, "y": 4}"#, "x"),
         ("1/resize", r#"{"width": 0, "height": 1}"#, "width"),
