@@ -88,7 +88,10 @@ impl Actor {
             match self.mailbox.next() {
                 Next::Job(job) => self.job(job)?,
                 Next::Closed => return Ok(()),
-                Next::Empty => self.pause(None)?,
+                Next::Empty => {
+                    self.pause(self.sink.idle_deadline())?;
+                    self.sink.tidy()?;
+                }
             }
         }
     }

@@ -6,7 +6,7 @@
 use std::{
     collections::VecDeque,
     io,
-    os::fd::{BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
@@ -65,6 +65,14 @@ impl Wake {
     }
 }
 
+/// Waits until the display has sent something, or for the time to pass. May end early.
+pub fn wait_for(display: &impl AsFd, until: Instant) {
+    let limit = until.saturating_duration_since(Instant::now());
+    let limit = Timespec::try_from(limit).ok();
+    // An interrupted poll is an early end.
+    let _ = poll(&mut [PollFd::new(display, PollFlags::IN)], limit.as_ref());
+}
+
 /// Calls an action off. Clones speak of the same action.
 #[derive(Clone, Debug)]
 pub struct Cancel {
@@ -105,6 +113,13 @@ impl Cancel {
             return Err(InputError::Cancelled);
         }
         Ok(())
+    }
+
+    /// Waits until the display has sent something, for the time to pass, or for the cancellation. May end early.
+    pub fn wait_for(&self, display: &impl AsFd, until: Instant) -> Result<(), InputError> {
+        self.check()?;
+        self.wake.wait(Some(display.as_fd()), Some(until));
+        self.check()
     }
 
     /// Waits for the time to pass, or for the cancellation.

@@ -37,7 +37,7 @@ use tokio::sync::{oneshot, watch};
 
 pub use action::{Action, Button, Held, HeldReport, Outcome, TextReport};
 pub use error::{Cause, InputError};
-pub use mailbox::Cancel;
+pub use mailbox::{Cancel, wait_for};
 pub use plan::{MAX_SCROLL, typable};
 pub use sink::{InputSink, KeyStroke, ServerHeld};
 pub use unit::Unit;

@@ -10,10 +10,13 @@ mod image;
 pub mod inject;
 mod keymap;
 mod randr;
+mod remap;
 pub mod root;
 pub mod source;
+mod temporary;
 mod text;
 pub(in crate::desktop) mod windows;
+mod witness;
 
 pub use connection::{Address, ConnectError, connect};
 pub use events::Wake;
