@@ -89,17 +89,17 @@ async fn measure(kind: Kind, layout: (&str, &str), runs: usize) {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement: scripts/bench typing"]
 async fn table() {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the number of runs, from scripts/bench"
-    )]
-    let runs = std::env::var("DESKD_TYPING_RUNS");
+    #[expect(clippy::disallowed_methods, reason = "what scripts/bench was told")]
+    let setting = |name| std::env::var(name).ok();
+    let runs = setting("DESKD_TYPING_RUNS");
     let runs = runs.map_or(100, |runs| runs.parse().expect("a number of runs"));
+    let only = setting("DESKD_TYPING_ONLY").unwrap_or_default();
     println!(
         "| program | layout | text | exact | ms a text | ms a character | ms a character beyond the layout |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- |");
-    for kind in Kind::ALL {
+    let wanted = |kind: &Kind| kind.name().starts_with(&only);
+    for kind in Kind::ALL.into_iter().filter(wanted) {
         for layout in LAYOUTS {
             measure(kind, layout, runs).await;
         }
