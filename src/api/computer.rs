@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{
     batch::{TIME, deadline},
     desktop::within,
-    error::{ApiError, ErrorBody},
+    error::{ApiError, ErrorBody, chain},
     extract::{Json, Query},
     state::ApiState,
     types::computer::{
@@ -105,7 +105,7 @@ fn failure(report: &BatchReport) -> Option<String> {
         .filter_map(|r| r.result.as_ref().err());
     errors
         .next()
-        .map(|error| format!("The action failed: {error}."))
+        .map(|error| format!("The action failed: {}.", chain(error)))
 }
 
 /// The picture to answer with: of the last deed, or at the end.

@@ -224,7 +224,13 @@ impl From<CaptureError> for ApiError {
 
 impl From<InputError> for ApiError {
     fn from(error: InputError) -> Self {
-        let (status, code) = match &error {
+        let cause = match &error {
+            InputError::TextBroke { source, .. } => source,
+            other => other,
+        };
+        let (status, code) = match cause {
+            // A text breaks off once.
+            InputError::TextBroke { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "display_failed"),
             InputError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             InputError::Cancelled => (StatusCode::CONFLICT, "input_cancelled"),
             InputError::ControlCharacter { .. } => (StatusCode::BAD_REQUEST, "control_character"),
@@ -236,7 +242,11 @@ impl From<InputError> for ApiError {
                 (StatusCode::INTERNAL_SERVER_ERROR, "display_failed")
             }
         };
-        Self::new(status, code, sentence(&error)).with_cause(&error)
+        let answer = Self::new(status, code, sentence(&error)).with_cause(&error);
+        match &error {
+            InputError::TextBroke { source, .. } => answer.with_detail(source.to_string()),
+            _ => answer,
+        }
     }
 }
 

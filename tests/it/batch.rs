@@ -369,3 +369,32 @@ async fn a_window_that_is_focused_gets_the_text() {
         "{answer}"
     );
 }
+
+#[tokio::test]
+async fn a_text_that_breaks_off_says_how_far_it_came() {
+    let daemon = Daemon::start(&[]);
+    let window = Recorder::open(&address(&daemon).await);
+    let text = "text ".repeat(100_000);
+    let typing = daemon.post(
+        ACTIONS,
+        json!({"actions": [{"action": "type", "text": text}]}),
+    );
+    let reset = async {
+        while window.events().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        daemon
+            .post("/api/v0/desktop/input/reset", Value::Null)
+            .await
+    };
+    let (answer, reset) = tokio::join!(typing, reset);
+    assert_eq!(reset.status(), 200);
+    let (status, answer) = json_of(answer).await;
+    assert_eq!(status, 200, "{answer}");
+    let result = &answer["results"][0];
+    assert_eq!(result["error"]["code"], "input_cancelled", "{answer}");
+    let delivered = result["delivered"]["characters"]
+        .as_u64()
+        .expect("a number");
+    assert!((1..500_000).contains(&delivered), "{answer}");
+}

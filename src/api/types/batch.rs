@@ -10,8 +10,10 @@ use super::{
 use crate::{
     api::error::{ApiError, ErrorBody},
     desktop::{
-        batch::{Batch, BatchReport, Declared, Deed, DeedReport, Effect, MAX_DEEDS, OnError},
-        input::{Outcome, TextReport},
+        batch::{
+            Batch, BatchReport, Declared, Deed, DeedError, DeedReport, Effect, MAX_DEEDS, OnError,
+        },
+        input::{InputError, Outcome, TextReport},
         picture::PictureRequest,
         vocabulary::{
             check::BadAction,
@@ -361,7 +363,12 @@ impl StepAnswer {
             }
             Ok(Effect::Input(Outcome::Done) | Effect::Focused) => {}
             Ok(Effect::Picture(picture)) => answer.screenshot = Some(PictureBody::new(&picture)),
-            Err(error) => answer.error = Some(ApiError::from(error).into_body()),
+            Err(error) => {
+                if let DeedError::Input(InputError::TextBroke { report, .. }) = &error {
+                    answer.delivered = Some((*report).into());
+                }
+                answer.error = Some(ApiError::from(error).into_body());
+            }
         }
         answer
     }

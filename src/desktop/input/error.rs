@@ -2,6 +2,7 @@
 
 use std::{error::Error, sync::Arc};
 
+use super::action::TextReport;
 use crate::desktop::keys::Keysym;
 
 /// Cause below, shared between the jobs that fail of it.
@@ -46,6 +47,14 @@ pub enum InputError {
         /// Its code point.
         code: u32,
     },
+    /// A text was delivered in part: its first characters.
+    #[error("the text broke off after {} characters", report.characters)]
+    TextBroke {
+        /// What was delivered.
+        report: TextReport,
+        /// Why no more was.
+        source: Arc<InputError>,
+    },
     /// The keyboard has no such key and no spare one that could be made it.
     #[error("the keyboard has no key for {0} and none to spare")]
     NoKey(Keysym),
@@ -54,6 +63,10 @@ pub enum InputError {
 impl InputError {
     /// Whether the sink is of no further use.
     pub fn is_fatal(&self) -> bool {
-        matches!(self, Self::ConnectionLost { .. } | Self::Stopped)
+        match self {
+            Self::ConnectionLost { .. } | Self::Stopped => true,
+            Self::TextBroke { source, .. } => source.is_fatal(),
+            _ => false,
+        }
     }
 }

@@ -25,6 +25,7 @@
 
 use std::{
     collections::BTreeSet,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -101,7 +102,14 @@ impl XtestSink {
         let mut suspended = self.suspend()?;
         let typed = self.type_all(text, cancel, &mut suspended, &mut report);
         let restored = self.restore(&suspended);
-        typed.and(restored).map(|()| report)
+        match typed.and(restored) {
+            Ok(()) => Ok(report),
+            Err(error) if report.characters == 0 => Err(error),
+            Err(error) => Err(InputError::TextBroke {
+                report,
+                source: Arc::new(error),
+            }),
+        }
     }
 
     /// Turns latches off and lets go of what we hold.
