@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use deskd::desktop::input::Input;
 
 use super::{
-    exact::{LAYOUTS, LINE, mixed, read_back, set_layout},
+    exact::{LAYOUTS, LINE, difference, mixed, read_back, set_layout},
     input,
     programs::{Kind, Program, Stage},
     typed,
@@ -29,7 +29,12 @@ impl Cell {
         self.runs += 1;
         self.by_layout += report.by_layout;
         self.beyond += report.by_temporary;
-        self.exact += usize::from(read_back(input, program, text).await == text);
+        let got = read_back(input, program, text).await;
+        if got == text {
+            self.exact += 1;
+        } else {
+            eprintln!("run {}: {}", self.runs, difference(text, &got));
+        }
     }
 
     fn print(&self, columns: &str) {
@@ -46,7 +51,7 @@ impl Cell {
             self.runs,
             spent / runs,
             spent / all,
-            if self.beyond == 0 {
+            if self.beyond * 10 < self.by_layout {
                 "–".to_owned()
             } else {
                 format!("{:.3}", spent / beyond)
