@@ -4,7 +4,10 @@ use std::error::Error;
 
 use axum::{
     Json,
-    http::{HeaderName, HeaderValue, StatusCode, header::CACHE_CONTROL},
+    http::{
+        HeaderName, HeaderValue, StatusCode,
+        header::{CACHE_CONTROL, RETRY_AFTER},
+    },
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -17,6 +20,7 @@ use crate::desktop::{
     input::InputError,
     vocabulary::coder::{BadAction, Fault},
 };
+use crate::proc::error::{self as process, SignalError, StartError};
 
 /// Body of every error answer.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -31,6 +35,9 @@ pub struct ErrorBody {
     pub validations: Vec<Validation>,
     /// A stable word for a program.
     pub code: &'static str,
+    /// Bytes of input that a process took before it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub written: Option<u64>,
 }
 
 /// What was wrong with one field.
@@ -66,6 +73,7 @@ impl ApiError {
             detail: None,
             validations: Vec::new(),
             code,
+            written: None,
         };
         Self(Box::new(Failure {
             status,
@@ -104,6 +112,23 @@ impl ApiError {
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.0.body.detail = Some(detail.into());
         self
+    }
+
+    /// Gives it another code.
+    #[must_use]
+    pub fn with_code(mut self, code: &'static str) -> Self {
+        self.0.body.code = code;
+        self
+    }
+
+    /// Its code.
+    pub fn code(&self) -> &'static str {
+        self.0.body.code
+    }
+
+    /// What a caller is told.
+    pub fn body(&self) -> &ErrorBody {
+        &self.0.body
     }
 
     /// Adds a field's fault.
@@ -232,6 +257,90 @@ impl From<ActError> for ApiError {
             ActError::Desktop(error) => error.into(),
             ActError::Input(error) => error.into(),
         }
+    }
+}
+
+impl From<StartError> for ApiError {
+    fn from(error: StartError) -> Self {
+        let message = sentence(&error);
+        match &error {
+            StartError::TokenConflict => {
+                Self::new(StatusCode::CONFLICT, "client_token_conflict", message)
+            }
+            StartError::WaitAborted => {
+                Self::new(StatusCode::CONFLICT, "client_token_wait_aborted", message)
+            }
+            StartError::LimitUnavailable { limit } => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "limit_unavailable",
+                message,
+            )
+            .with_validation(
+                format!("limits.{limit}"),
+                "cannot be applied on this machine".to_owned(),
+            ),
+            StartError::TooMany => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_processes", message)
+                    .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+            }
+            StartError::UnknownUser { .. } => Self::bad_request("unknown_user", message),
+            StartError::UserNotPermitted => {
+                Self::new(StatusCode::FORBIDDEN, "user_not_permitted", message)
+            }
+            StartError::Spawn { detail } => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "spawn_failed", message)
+                    .with_detail(detail)
+            }
+            StartError::ShuttingDown => shutting_down(),
+        }
+    }
+}
+
+fn shutting_down() -> ApiError {
+    ApiError::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "shutting_down",
+        "Deskd is stopping.",
+    )
+    .with_detail("manager is closed")
+}
+
+impl From<SignalError> for ApiError {
+    fn from(error: SignalError) -> Self {
+        let message = sentence(&error);
+        match &error {
+            SignalError::Exited => Self::new(StatusCode::CONFLICT, "process_exited", message),
+            SignalError::Failed { detail } => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "signal_failed", message)
+                    .with_detail(detail)
+            }
+            SignalError::ShuttingDown => shutting_down(),
+        }
+    }
+}
+
+impl From<process::InputError> for ApiError {
+    fn from(error: process::InputError) -> Self {
+        use process::InputError as Error;
+        let (status, code) = match &error {
+            Error::NotOpen => (StatusCode::CONFLICT, "stdin_not_open"),
+            Error::Closed { .. } => (StatusCode::CONFLICT, "stdin_closed"),
+            Error::Stalled { .. } => (StatusCode::GATEWAY_TIMEOUT, "stdin_stalled"),
+            Error::Busy => (StatusCode::TOO_MANY_REQUESTS, "stdin_busy"),
+            Error::NoTerminal => (StatusCode::CONFLICT, "not_a_pty"),
+            Error::Exited => (StatusCode::CONFLICT, "process_exited"),
+        };
+        let mut answer = Self::new(status, code, sentence(&error));
+        if let Error::Closed { written } | Error::Stalled { written } = error {
+            answer.0.body.written = Some(written);
+        }
+        answer
+    }
+}
+
+impl From<process::BeyondEnd> for ApiError {
+    fn from(error: process::BeyondEnd) -> Self {
+        Self::bad_request("cursor_beyond_end", sentence(&error))
     }
 }
 

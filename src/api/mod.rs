@@ -7,8 +7,11 @@ pub mod docs;
 pub mod error;
 pub mod extract;
 pub mod health;
+pub mod identity;
+pub mod live;
 pub mod openapi;
 pub mod peer;
+pub mod processes;
 pub mod serve;
 pub mod state;
 pub mod types;
@@ -60,6 +63,19 @@ fn route_table() -> OpenApiRouter<ApiState> {
         .routes(routes!(desktop::take_screenshot))
         .routes(routes!(desktop::describe_input))
         .routes(routes!(desktop::reset_input))
+        // processes
+        .routes(routes!(processes::start_process))
+        .routes(routes!(processes::list_processes))
+        .routes(routes!(processes::find_token))
+        .routes(routes!(processes::describe_process))
+        .routes(routes!(processes::forget_process))
+        .routes(routes!(processes::read_output))
+        .routes(routes!(processes::signal_process))
+        .routes(routes!(processes::write_input))
+        .routes(routes!(processes::resize_terminal))
+        .routes(routes!(processes::read_screen))
+        .routes(routes!(live::stream_events))
+        .routes(routes!(live::attach_process))
         // people
         .routes(routes!(vnc::watch_desktop))
 }
