@@ -90,7 +90,7 @@ pub struct AttachQuery {
 }
 
 fn begin(entry: &Entry, view: View, since: u64) -> Result<u64, ApiError> {
-    let total = entry.total(&entry.status(), view);
+    let total = Entry::total(&entry.status(), view);
     if since > total {
         let window = Window { start: 0, total };
         let cursor = since;
@@ -195,9 +195,8 @@ impl Events {
 /// The stream that bytes are of; of a view that is not apart, the view.
 fn stream_name(view: View, stream: View) -> &'static str {
     match (view, stream) {
-        (_, View::Stderr) => "stderr",
-        (View::Stdout | View::Merged, _) => "stdout",
-        (View::Stderr, _) => "stderr",
+        (_, View::Stderr) | (View::Stderr, _) => "stderr",
+        (View::Stdout | View::Merged, View::Stdout | View::Merged) => "stdout",
     }
 }
 
@@ -228,7 +227,7 @@ pub async fn attach_process(
     let upgrade = upgrade.map_err(|rejection| ws::not_an_upgrade(&rejection))?;
     let entry = find(&api, &caller, id)?;
     let view: View = query.stream.unwrap_or_default().into();
-    let now = entry.total(&entry.status(), view);
+    let now = Entry::total(&entry.status(), view);
     let cursor = begin(&entry, view, query.since.unwrap_or(now))?;
     let session = Session {
         api: api.clone(),
@@ -490,13 +489,11 @@ impl Session {
 
     async fn end_input(&self) -> Result<(), InputError> {
         let mut turn = self.entry.input().turn().await?;
-        match self.entry.input().end_of_file() {
-            Some(byte) => turn.write(&[byte]).await,
-            None => {
-                self.api.processes().close_input(&self.entry).await;
-                Ok(())
-            }
+        if let Some(byte) = self.entry.input().end_of_file() {
+            return turn.write(&[byte]).await;
         }
+        self.api.processes().close_input(&self.entry).await;
+        Ok(())
     }
 }
 

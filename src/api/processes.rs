@@ -295,8 +295,8 @@ pub async fn read_output(
     };
     let max = within(query.max_bytes, 65_536, 16..=1_048_576)?;
     let at_first = entry.status();
-    if since > entry.total(&at_first, view) {
-        let total = entry.total(&at_first, view);
+    if since > Entry::total(&at_first, view) {
+        let total = Entry::total(&at_first, view);
         let window = Window { start: 0, total };
         return Err(BeyondEnd {
             cursor: since,
@@ -305,14 +305,14 @@ pub async fn read_output(
         .into());
     }
     if !limit.is_zero() {
-        let (reader, state) = (Arc::clone(&entry), at_first.state);
+        let state = at_first.state;
         wait_until(&api, &entry, limit, |now| {
             if waits {
                 return !is_running(now);
             }
             now.state == ProcessState::Exited
                 || now.state != state
-                || reader.total(now, view) > since
+                || Entry::total(now, view) > since
         })
         .await;
     }
@@ -344,7 +344,7 @@ fn within(
 /// Head and tail. The state is read first, the output after it.
 async fn text_body(entry: &Arc<Entry>, view: View, limit: usize) -> OutputBody {
     let status = entry.status();
-    let total = entry.total(&status, view);
+    let total = Entry::total(&status, view);
     let bytes = |count: usize| u64::try_from(count).expect("a length fits");
     let (head, tail) = if total <= bytes(limit) {
         let all = usize::try_from(total).expect("below the limit");
@@ -374,7 +374,7 @@ async fn piece_response(
 ) -> Response {
     let status = entry.status();
     let mut piece = entry.read(&status, view, since, max).await;
-    let total = entry.total(&status, view);
+    let total = Entry::total(&status, view);
     let last = status.state == ProcessState::Exited && piece.end() == total;
     if format != OutputFormat::Raw && !last {
         piece.bytes.truncate(whole_start(&piece.bytes));

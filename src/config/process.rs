@@ -7,6 +7,10 @@ use clap::{ArgAction, Args};
 use crate::proc::spec::Limits;
 
 /// Flags of `deskd serve` about processes.
+#[expect(
+    clippy::struct_field_names,
+    reason = "the flags are named after the fields"
+)]
 #[derive(Args, Clone, Debug)]
 pub struct ProcessArgs {
     /// User that processes run as, when the daemon is root [default: the daemon's]

@@ -106,8 +106,8 @@ impl Entry {
     }
 
     /// Bytes that a view ever had.
-    pub fn total(&self, status: &Status, view: View) -> u64 {
-        self.history.total(status, view)
+    pub fn total(status: &Status, view: View) -> u64 {
+        History::total(status, view)
     }
 
     /// A piece of its output; see [`History::read`]. The reading of files is done aside.
@@ -118,7 +118,7 @@ impl Entry {
         from: u64,
         limit: usize,
     ) -> Piece {
-        if from >= self.total(status, view) {
+        if from >= Self::total(status, view) {
             return Piece {
                 start: from,
                 ..Piece::default()
@@ -130,7 +130,7 @@ impl Entry {
 
     /// The first bytes of its output; see [`History::head`].
     pub async fn head(self: &Arc<Self>, status: &Status, view: View, length: usize) -> Vec<u8> {
-        if self.total(status, view) == 0 {
+        if Self::total(status, view) == 0 {
             return Vec::new();
         }
         let (entry, status) = (Arc::clone(self), status.clone());

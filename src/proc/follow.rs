@@ -83,7 +83,7 @@ impl Follower {
     }
 
     async fn look(&mut self, status: &Status) -> Option<Event> {
-        let total = self.entry.total(status, self.view);
+        let total = Entry::total(status, self.view);
         if self.cursor >= total {
             return None;
         }

@@ -68,7 +68,7 @@ pub struct History {
 
 impl History {
     /// Bytes that the view ever had.
-    pub fn total(&self, status: &Status, view: View) -> u64 {
+    pub fn total(status: &Status, view: View) -> u64 {
         match view {
             View::Merged => status.merged_total,
             View::Stdout => status.stdout.total,
@@ -95,7 +95,7 @@ impl History {
         };
         let piece = self.read(status, view, 0, length);
         if piece.start == 0
-            && (piece.bytes.len() == length || piece.end() == self.total(status, view))
+            && (piece.bytes.len() == length || piece.end() == Self::total(status, view))
         {
             return piece.bytes;
         }

@@ -37,8 +37,7 @@ pub struct Input {
 pub struct Turn {
     end: Arc<AsyncFd<OwnedFd>>,
     written: u64,
-    _turn: OwnedSemaphorePermit,
-    _place: OwnedSemaphorePermit,
+    _permits: [OwnedSemaphorePermit; 2],
 }
 
 impl Input {
@@ -76,8 +75,7 @@ impl Input {
         Ok(Turn {
             end,
             written: 0,
-            _turn: turn,
-            _place: place,
+            _permits: [turn, place],
         })
     }
 

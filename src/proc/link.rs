@@ -317,12 +317,11 @@ impl Driver {
             Unreachable::Failed(text)
         };
         private::directory(&self.settings.folder).map_err(|error| failed(&error))?;
-        let (socket, child) = match channel::connect(&self.settings.folder, SOCKET) {
-            Ok(socket) => (socket, None),
-            Err(_) => {
-                let (socket, child) = self.start_keeper().map_err(|error| failed(&error))?;
-                (socket, Some(child))
-            }
+        let (socket, child) = if let Ok(socket) = channel::connect(&self.settings.folder, SOCKET) {
+            (socket, None)
+        } else {
+            let (socket, child) = self.start_keeper().map_err(|error| failed(&error))?;
+            (socket, Some(child))
         };
         let (sender, receiver) = channel::open(socket).map_err(|error| failed(&error))?;
         let shared = Arc::new(Shared::default());

@@ -135,7 +135,7 @@ impl Config {
             spool_total: 1 << 30,
             retention: Retention {
                 plain_ns: nanos(Duration::from_mins(5)),
-                token_ns: nanos(Duration::from_mins(60)),
+                token_ns: nanos(Duration::from_hours(1)),
             },
         }
     }
@@ -186,42 +186,23 @@ impl Shared {
             }
             News::Known(record, input) => {
                 let known = self.table().get(record.id).cloned();
-                match known {
+                if let Some(entry) = known {
                     // Another keeper tells what became of it.
-                    Some(entry) => self.update(&entry, record.status),
-                    None => {
-                        let entry = Entry::new(*record, input, &self.folder);
-                        self.table().insert(Arc::new(entry));
-                    }
+                    update(&entry, record.status);
+                } else {
+                    let entry = Entry::new(*record, input, &self.folder);
+                    self.table().insert(Arc::new(entry));
                 }
             }
             News::Changed(all) => {
                 for (id, status) in all {
                     let entry = self.table().get(id).cloned();
                     if let Some(entry) = entry {
-                        self.update(&entry, status);
+                        update(&entry, status);
                     }
                 }
             }
         }
-    }
-
-    fn update(&self, entry: &Entry, status: Status) {
-        let ran = entry.state() == State::Running;
-        if ran && status.state != State::Running {
-            let facts = entry.facts();
-            tracing::info!(
-                process_id = %entry.id(),
-                chat_id = facts.chat.map(tracing::field::display),
-                request_id = facts.request,
-                program = facts.program,
-                ending = status.ending.as_ref().map(record::Ending::kind),
-                exit_code = status.ending.as_ref().map(record::Ending::exit_code),
-                duration_ms = status.resources.map(|resources| resources.wall_ms),
-                "process ended"
-            );
-        }
-        entry.update(status);
     }
 }
 
@@ -568,6 +549,25 @@ impl Processes {
         let live = table.all().filter(|entry| entry.state() != State::Exited);
         (live.count(), table.all().count())
     }
+}
+
+/// Takes a new status, and logs the ending.
+fn update(entry: &Entry, status: Status) {
+    let ran = entry.state() == State::Running;
+    if ran && status.state != State::Running {
+        let facts = entry.facts();
+        tracing::info!(
+            process_id = %entry.id(),
+            chat_id = facts.chat.map(tracing::field::display),
+            request_id = facts.request,
+            program = facts.program,
+            ending = status.ending.as_ref().map(record::Ending::kind),
+            exit_code = status.ending.as_ref().map(record::Ending::exit_code),
+            duration_ms = status.resources.map(|resources| resources.wall_ms),
+            "process ended"
+        );
+    }
+    entry.update(status);
 }
 
 fn own_name() -> String {

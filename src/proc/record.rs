@@ -154,6 +154,10 @@ impl Status {
 }
 
 /// What stays of a start for as long as its entry.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a parameter of its own"
+)]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// The text for the shell, when it was one.

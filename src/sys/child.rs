@@ -213,10 +213,18 @@ fn prepare(keep: &[RawFd], descriptors: Option<(u64, u64)>, setup: &Setup) -> io
         if libc::setsid() < 0 {
             return Err(io::Error::last_os_error());
         }
-        // All there are: an ignored one would stay ignored in the program. KILL, STOP and the two of the C library
-        // refuse, which is fine.
+        // All there are: an ignored one would stay ignored in the program. Past the C library, which keeps two of them
+        // for itself. KILL and STOP refuse, which is fine.
+        let default = [0_u64; 4]; // handler SIG_DFL, no flags, no restorer, empty mask
         for signal in 1..=64 {
-            libc::signal(signal, libc::SIG_DFL);
+            let nothing = std::ptr::null::<libc::c_void>();
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                nothing,
+                8_usize,
+            );
         }
         // The daemon's limit is higher than what programs expect: `select(2)` breaks above 1024.
         if let Some((soft, hard)) = descriptors {

@@ -77,7 +77,7 @@ pub async fn kill_descendants() {
 }
 
 /// Kills what a leader that is not our child started, as long as it lives itself, and the leader.
-pub async fn kill_foreign(leader: &Process) {
+pub fn kill_foreign(leader: &Process) {
     let members = of(&[leader.pid()]);
     // Asked after the list was made: the number was the leader's own all the time.
     if leader.is_alive() {

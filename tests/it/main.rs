@@ -11,6 +11,7 @@ mod desktop;
 mod host;
 mod hostile;
 mod input;
+mod processes;
 mod relay;
 mod server;
 mod supervision;

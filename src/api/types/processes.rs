@@ -397,6 +397,10 @@ pub fn state_name(state: State) -> &'static str {
 }
 
 /// One process.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the fields of the compatible routes"
+)]
 #[derive(Debug, Serialize, ToSchema)]
 pub struct EntryBody {
     /// Its id.

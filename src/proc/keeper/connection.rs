@@ -86,7 +86,7 @@ async fn take_orders(
                 let Ok(place) = answers.reserve().await else {
                     return Over::Gone;
                 };
-                place.send(start(shared, number, *launch, &frame.body));
+                place.send(start(shared, number, &launch, &frame.body));
             }
             Order::Signal {
                 number,
@@ -151,7 +151,7 @@ async fn welcome(
     Ok(())
 }
 
-fn start(shared: &Arc<Shared>, number: u64, order: Launch, body: &[u8]) -> Frame {
+fn start(shared: &Arc<Shared>, number: u64, order: &Launch, body: &[u8]) -> Frame {
     let refused = |reason| framed(&Report::Refused { number, reason }, None);
     if shared.inner().stopping {
         return refused(Refusal::Stopping);

@@ -17,6 +17,7 @@ use crate::proc::record::{Ending, Record, State, Status};
 const REWRITE: u64 = 4 << 20;
 
 /// One line.
+#[expect(clippy::large_enum_variant, reason = "one at a time, written or read")]
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Line<'a> {
     /// It is about to be started: `pid` is 0.

@@ -3,6 +3,7 @@
 use std::{
     io,
     os::fd::OwnedFd,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -41,7 +42,7 @@ struct Files {
 /// Starts it and its owner; the record, and the daemon's copy of its input. Blocks for the fork.
 pub(super) fn launch(
     shared: &Arc<Shared>,
-    order: Launch,
+    order: &Launch,
     strings: &Strings,
 ) -> Result<(Record, Option<OwnedFd>), Refusal> {
     let folder = &strings.directory;
@@ -53,14 +54,14 @@ pub(super) fn launch(
     let failed = |error: io::Error| Refusal::Spawn(error.to_string());
     let files = match order.terminal {
         Some((rows, columns)) => terminal(rows, columns),
-        None => pipes(&order),
+        None => pipes(order),
     }
     .map_err(failed)?;
-    shared.reserve(&order);
+    shared.reserve(order);
     let started = Instant::now();
     let keyboard = files.keyboard;
-    let process = spec(&order, strings)
-        .setup(setup(&order))
+    let process = spec(order, strings)
+        .setup(setup(order))
         .errors(files.errors)
         .output(files.output);
     let process = match files.input {
@@ -148,8 +149,8 @@ fn setup(order: &Launch) -> Setup {
         uid: account.uid,
         gid: account.gid,
         groups: account.groups.clone(),
-        home: Default::default(),
-        shell: Default::default(),
+        home: PathBuf::new(),
+        shell: PathBuf::new(),
     });
     Setup {
         terminal: order.terminal.is_some(),

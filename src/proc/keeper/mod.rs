@@ -337,7 +337,7 @@ async fn keep(config: Config) -> Result<(), KeeperError> {
         folder: config.folder.clone(),
         source,
     })?;
-    let shared = Arc::new(open(&config).await);
+    let shared = Arc::new(open(&config));
     let first = config.first.and_then(|number| {
         crate::sys::descriptor::inherited(number)
             .inspect_err(|error| tracing::error!(%error, "the daemon's connection is not there"))
@@ -371,12 +371,12 @@ fn clean(folder: &Path) {
 }
 
 /// Takes over what the journal of a killed keeper says; what still runs of it is ended, since nobody can know how it ends.
-async fn open(config: &Config) -> Shared {
+fn open(config: &Config) -> Shared {
     let (journal, records) = Journal::open(config.folder.join(JOURNAL), now_ns());
     let mut entries = HashMap::new();
     for record in records {
         if let Some(process) = launch::left_over(&record) {
-            members::kill_foreign(&process).await;
+            members::kill_foreign(&process);
         }
         let kept = Kept {
             record,

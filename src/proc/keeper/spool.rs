@@ -36,9 +36,9 @@ pub(super) enum Pipe {
     Errors,
 }
 
-/// Size of a file for rows of this length.
+/// Size of a file for rows of this length; at least the head, which is copied from the first one.
 pub(super) fn segment(limit: u64) -> u64 {
-    (limit / FILES).max(4 << 10)
+    (limit / FILES).max(16 << 10)
 }
 
 /// The rows of one process.

@@ -192,9 +192,10 @@ impl Task {
                 core_dumped,
             }) => {
                 let used = exit.map_or(Duration::ZERO, |exit| exit.user + exit.system);
+                // The kernel counts ticks for the limit, and scales the times that it tells.
                 let spent = self
                     .cpu_limit
-                    .is_some_and(|limit| used >= Duration::from_secs(limit));
+                    .is_some_and(|limit| used * 10 >= Duration::from_secs(limit) * 9);
                 let by_limit = signals::is_cpu_limit(signal) && spent;
                 Ending::Signaled {
                     signal,
@@ -239,7 +240,7 @@ async fn until(deadline: Option<Instant>) {
 /// The first source that has something, or has ended.
 async fn readable(sources: &[Source]) -> usize {
     let ready = async |index: usize| match sources.get(index) {
-        Some(source) => source.end.readable().await.map(drop).unwrap_or(()),
+        Some(source) => drop(source.end.readable().await),
         None => std::future::pending().await,
     };
     // Not biased: one that is always full must not hide the other.
