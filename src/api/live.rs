@@ -31,7 +31,10 @@ use super::{
     identity::Identity,
     processes::{CheckedQuery, exit_object, find},
     state::ApiState,
-    types::processes::{GapBody, SizeBody, StreamName, signal_number, state_name},
+    types::{
+        process_answers::{GapBody, state_name},
+        processes::{SizeBody, StreamName, signal_number},
+    },
     ws,
 };
 use crate::proc::{

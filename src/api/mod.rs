@@ -14,6 +14,7 @@ pub mod peer;
 pub mod processes;
 pub mod serve;
 pub mod state;
+pub mod terminal;
 pub mod types;
 pub mod viewer;
 pub mod vnc;
@@ -71,9 +72,9 @@ fn route_table() -> OpenApiRouter<ApiState> {
         .routes(routes!(processes::forget_process))
         .routes(routes!(processes::read_output))
         .routes(routes!(processes::signal_process))
-        .routes(routes!(processes::write_input))
-        .routes(routes!(processes::resize_terminal))
-        .routes(routes!(processes::read_screen))
+        .routes(routes!(terminal::write_input))
+        .routes(routes!(terminal::resize_terminal))
+        .routes(routes!(terminal::read_screen))
         .routes(routes!(live::stream_events))
         .routes(routes!(live::attach_process))
         // people

@@ -4,12 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json as JsonAnswer,
-    body::Body,
     extract::{FromRequest, Path, Request, State, rejection::PathRejection},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -20,10 +18,12 @@ use super::{
     extract::{Json, Query},
     identity::Identity,
     state::ApiState,
-    types::processes::{
-        EntryBody, GapBody, LONGEST_WAIT, ListAnswer, ListQuery, MessageAnswer, OutputBody,
-        OutputFormat, OutputQuery, ScreenAnswer, ScreenCursor, SignalBody, SizeBody, StartAnswer,
-        StartBody, StdinAnswer, StdinQuery, TokenAnswer, TruncatedBody, state_name,
+    types::{
+        process_answers::{
+            EntryBody, GapBody, ListAnswer, MessageAnswer, OutputBody, StartAnswer, TokenAnswer,
+            TruncatedBody, state_name,
+        },
+        processes::{LONGEST_WAIT, ListQuery, OutputFormat, OutputQuery, SignalBody, StartBody},
     },
 };
 use crate::proc::{
@@ -38,8 +38,6 @@ use crate::proc::{
 
 /// Longest `wait=true` without `wait_ms`.
 const USUAL_WAIT: Duration = Duration::from_mins(5);
-/// Time between two parts of an input body.
-const BODY_IDLE: Duration = Duration::from_secs(30);
 
 /// A JSON body whose faults have the codes of these routes.
 #[derive(Debug)]
@@ -165,7 +163,7 @@ fn desktop_variables(api: &ApiState) -> Variables {
         .collect()
 }
 
-fn is_running(status: &Status) -> bool {
+pub(super) fn is_running(status: &Status) -> bool {
     status.state == ProcessState::Running
 }
 
@@ -466,112 +464,6 @@ pub async fn signal_process(
             crate::sys::signals::name(signal),
             entry.id()
         ),
-    };
-    Ok(JsonAnswer(answer).into_response())
-}
-
-/// The body goes to standard input as it arrives; bodies of several clients one after the other.
-#[utoipa::path(post, path = "/api/v0/processes/{id}/stdin", tag = "processes",
-    params(("id" = String, Path, description = "Its id"), StdinQuery),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
-    responses((status = 200, description = "All of it was taken", body = StdinAnswer),
-              (status = 404, description = "`process_not_found`", body = ErrorBody),
-              (status = 408, description = "`request_timeout`: the body did not go on for 30 s", body = ErrorBody),
-              (status = 409, description = "`stdin_not_open`, `stdin_closed` (with `written`)", body = ErrorBody),
-              (status = 429, description = "`stdin_busy`", body = ErrorBody),
-              (status = 504, description = "`stdin_stalled` (with `written`)", body = ErrorBody)))]
-pub async fn write_input(
-    State(api): State<ApiState>,
-    Identity(caller): Identity,
-    id: Result<Path<String>, PathRejection>,
-    CheckedQuery(query): CheckedQuery<StdinQuery>,
-    body: Body,
-) -> Result<Response, ApiError> {
-    let entry = find(&api, &caller, id)?;
-    let mut turn = entry.input().turn().await?;
-    let mut body = body;
-    loop {
-        let frame = tokio::time::timeout(BODY_IDLE, body.frame()).await;
-        let frame = frame.map_err(|_| body_timeout())?;
-        let Some(frame) = frame else { break };
-        let frame = frame.map_err(|error| {
-            ApiError::bad_request("body_incomplete", "The body could not be read to its end.")
-                .with_detail(error.to_string())
-        })?;
-        if let Ok(data) = frame.into_data() {
-            turn.write(&data).await?;
-        }
-    }
-    let eof = query.eof.unwrap_or(false);
-    if eof {
-        match entry.input().end_of_file() {
-            Some(byte) => turn.write(&[byte]).await?,
-            None => api.processes().close_input(&entry).await,
-        }
-    }
-    let mut written = turn.written();
-    if eof && entry.facts().pty {
-        written -= 1; // the sign of the end is not of the body
-    }
-    Ok(JsonAnswer(StdinAnswer { written, eof }).into_response())
-}
-
-fn body_timeout() -> ApiError {
-    ApiError::new(
-        StatusCode::REQUEST_TIMEOUT,
-        "request_timeout",
-        format!("The body did not go on for {} s.", BODY_IDLE.as_secs()),
-    )
-}
-
-/// Changes the size of the terminal.
-#[utoipa::path(post, path = "/api/v0/processes/{id}/resize", tag = "processes", request_body = SizeBody,
-    params(("id" = String, Path, description = "Its id")),
-    responses((status = 200, description = "It has the new size", body = SizeBody),
-              (status = 400, description = "`invalid_field`", body = ErrorBody),
-              (status = 404, description = "`process_not_found`", body = ErrorBody),
-              (status = 409, description = "`not_a_pty`, `process_exited`", body = ErrorBody)))]
-pub async fn resize_terminal(
-    State(api): State<ApiState>,
-    Identity(caller): Identity,
-    id: Result<Path<String>, PathRejection>,
-    Checked(body): Checked<SizeBody>,
-) -> Result<Response, ApiError> {
-    let entry = find(&api, &caller, id)?;
-    let (rows, columns) = body.check()?;
-    entry.input().resize(rows, columns)?;
-    Ok(JsonAnswer(body).into_response())
-}
-
-/// What stands on the terminal of a process, as text.
-#[utoipa::path(get, path = "/api/v0/processes/{id}/screen", tag = "processes",
-    params(("id" = String, Path, description = "Its id")),
-    responses((status = 200, description = "Rows of text and the cursor", body = ScreenAnswer),
-              (status = 404, description = "`process_not_found`", body = ErrorBody),
-              (status = 409, description = "`not_a_pty`", body = ErrorBody)))]
-pub async fn read_screen(
-    State(api): State<ApiState>,
-    Identity(caller): Identity,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<Response, ApiError> {
-    let entry = find(&api, &caller, id)?;
-    let running = is_running(&entry.status());
-    let Some(grid) = entry.screen().await else {
-        return Err(crate::proc::error::InputError::NoTerminal.into());
-    };
-    let answer = ScreenAnswer {
-        rows: grid.rows,
-        cols: grid.columns,
-        lines: grid.lines,
-        cursor: ScreenCursor {
-            row: grid.cursor_row,
-            col: grid.cursor_column,
-            visible: grid.cursor_visible,
-        },
-        alternate_screen: grid.alternate,
-        title: grid.title,
-        next_cursor: grid.cursor,
-        running,
     };
     Ok(JsonAnswer(answer).into_response())
 }

@@ -289,12 +289,15 @@ pub(crate) fn documents_keep_up(tree: &Tree) -> Vec<String> {
         }
     };
     for file in sources(tree, "src/api/") {
-        look(
-            file,
-            "path = \"/",
-            |path| format!("/{path}"),
-            "docs/desktop.md",
-        );
+        let of_processes = ["processes", "terminal", "live"]
+            .iter()
+            .any(|name| file.path == format!("src/api/{name}.rs"));
+        let document = if of_processes {
+            "docs/processes.md"
+        } else {
+            "docs/desktop.md"
+        };
+        look(file, "path = \"/", |path| format!("/{path}"), document);
     }
     for file in sources(tree, "src/config") {
         let flag = |name: &str| format!("`--{}", name.to_lowercase().replace('_', "-"));

@@ -2,4 +2,5 @@
 
 pub mod desktop;
 pub mod health;
+pub mod process_answers;
 pub mod processes;

@@ -277,7 +277,11 @@ async fn job_control_works() {
     printed(&daemon, &id, "echoed\r\nechoed").await;
     write(&daemon, &id, "", "\u{1a}").await;
     printed(&daemon, &id, "Stopped").await;
-    write(&daemon, &id, "", "kill -9 %1; wait; exit 6\n").await;
+    write(&daemon, &id, "", "fg\nagain\n").await;
+    printed(&daemon, &id, "again\r\nagain").await;
+    write(&daemon, &id, "", "\u{3}").await;
+    printed(&daemon, &id, "^C").await;
+    write(&daemon, &id, "", "exit 6\n").await;
     let result = tokio::time::timeout(Duration::from_mins(1), ended(&daemon, &id)).await;
     assert_eq!(result.expect("it ends")["exit_code"], 6);
 }

@@ -176,8 +176,7 @@ async fn a_program_has_a_session_default_signals_and_three_files() {
     let daemon = daemon();
     let text = text_of(&daemon, "ls /proc/self/fd").await;
     assert_eq!(text, "0\n1\n2\n3\n", "ls has the folder itself open");
-    let script =
-        "cut -d' ' -f1,5,6 /proc/$$/stat; grep -E 'Sig(Blk|Ign)' /proc/self/status; umask";
+    let script = "cut -d' ' -f1,5,6 /proc/$$/stat; grep -E 'Sig(Blk|Ign)' /proc/self/status; umask";
     let text = text_of(&daemon, script).await;
     let mut lines = text.lines();
     let ids: Vec<&str> = lines.next().expect("a line").split(' ').collect();
