@@ -10,6 +10,7 @@ use std::{collections::HashSet, time::Duration};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::{
+    cgroup::Group,
     child::Process,
     procfs::{self, Stat},
 };
@@ -66,9 +67,21 @@ fn closure(all: Vec<Stat>, chosen: impl Fn(&Stat) -> bool) -> Vec<Stat> {
 
 /// Kills the leader's group at once and then every other member, and waits until they are gone. The leader may end by
 /// it, too, and is not reaped. Dropping the future leaves those alone that were not found yet.
-pub async fn kill(leader: &Process) {
+///
+/// With a control group, all that are in it are killed at once, wherever they went.
+pub async fn kill(leader: &Process, group: Option<&Group>) {
+    let _ = group.map(Group::kill);
     let _ = leader.signal_members(SIGKILL);
-    kill_all(|| of(&[leader.pid()])).await;
+    kill_all(|| {
+        let inside = group.map(Group::members).unwrap_or_default();
+        closure(procfs::processes(), |stat| {
+            stat.session == leader.pid() || stat.group == leader.pid() || inside.contains(&stat.pid)
+        })
+        .into_iter()
+        .filter(|stat| stat.pid != leader.pid())
+        .collect()
+    })
+    .await;
 }
 
 /// Kills everything below this process, and waits until it is gone.
@@ -152,7 +165,7 @@ mod tests {
             .start()
             .expect("sh");
         reader.read_exact(&mut [0; 8]).expect("its word");
-        kill(&leader).await;
+        kill(&leader, None).await;
         leader.ended().await;
         assert!(of(&[leader.pid()]).is_empty());
         // The pipe ends only when nobody holds it any more.

@@ -1,5 +1,6 @@
 //! The operating system: threads, children, procfs, descriptors. Knows nothing of the modules above.
 
+pub mod cgroup;
 pub mod channel;
 pub mod child;
 pub mod descriptor;

@@ -45,12 +45,7 @@ pub(super) fn launch(
     order: &Launch,
     strings: &Strings,
 ) -> Result<(Record, Option<OwnedFd>), Refusal> {
-    let folder = &strings.directory;
-    match std::fs::metadata(folder) {
-        Ok(found) if found.is_dir() => {}
-        Ok(_) => return Err(Refusal::Directory("not a directory".to_owned())),
-        Err(error) => return Err(Refusal::Directory(error.to_string())),
-    }
+    check_directory(&strings.directory)?;
     let failed = |error: io::Error| Refusal::Spawn(error.to_string());
     let files = match order.terminal {
         Some((rows, columns)) => terminal(rows, columns),
@@ -58,10 +53,12 @@ pub(super) fn launch(
     }
     .map_err(failed)?;
     shared.reserve(order);
+    let group = shared.group(order.id);
+    let entrance = group.as_ref().and_then(|group| group.entrance().ok());
     let started = Instant::now();
     let keyboard = files.keyboard;
     let process = spec(order, strings)
-        .setup(setup(order))
+        .setup(setup(order, entrance))
         .errors(files.errors)
         .output(files.output);
     let process = match files.input {
@@ -91,6 +88,7 @@ pub(super) fn launch(
     let kept = Kept {
         record: record.clone(),
         process: Some(Arc::clone(&process)),
+        group: group.clone(),
         input: keyboard,
         spools: None,
         on_disk: 0,
@@ -100,6 +98,7 @@ pub(super) fn launch(
         id: order.id,
         shared: Arc::clone(shared),
         process,
+        group,
         sources: files.sources,
         spools: Spools::new(
             history::folder(&shared.folder, order.id),
@@ -115,6 +114,15 @@ pub(super) fn launch(
     shared.shutdown.spawn(task.run());
     // A copy that cannot be made means that nobody can write: the program reads an open, silent input.
     Ok((record, copy.unwrap_or(None)))
+}
+
+/// Looked at before the fork, because a failed one does not tell what was missing.
+fn check_directory(folder: &std::path::Path) -> Result<(), Refusal> {
+    match std::fs::metadata(folder) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => Err(Refusal::Directory("not a directory".to_owned())),
+        Err(error) => Err(Refusal::Directory(error.to_string())),
+    }
 }
 
 fn deadline(started: Instant, timeout_ms: Option<u64>) -> Option<Instant> {
@@ -138,7 +146,7 @@ fn spec(order: &Launch, strings: &Strings) -> Spec {
         })
 }
 
-fn setup(order: &Launch) -> Setup {
+fn setup(order: &Launch, entrance: Option<OwnedFd>) -> Setup {
     let limits = [
         (Limit::Cpu, order.cpu_seconds),
         (Limit::AddressSpace, order.address_space),
@@ -161,7 +169,7 @@ fn setup(order: &Launch) -> Setup {
             .collect(),
         nice: order.nice,
         oom_score: order.oom_score,
-        cgroup: None,
+        cgroup: entrance,
         user: account,
     }
 }

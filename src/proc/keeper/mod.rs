@@ -38,7 +38,12 @@ use super::{
 };
 use crate::{
     shutdown::Shutdown,
-    sys::{channel, child::Process, limits, members, private, reaper, signals, thread},
+    sys::{
+        cgroup::{Group, Tree},
+        channel,
+        child::Process,
+        limits, members, private, reaper, signals, thread,
+    },
 };
 
 /// Without a daemon and without a running process, it ends after this: entries are kept for an hour at most.
@@ -97,6 +102,8 @@ struct Shared {
     limits: Limits,
     since_ns: u64,
     shutdown: Shutdown,
+    /// Where control groups can be made.
+    tree: Option<Tree>,
     /// Guards everything that is known of the processes.
     inner: Mutex<Inner>,
     /// Where pipes are read into, by one after the other.
@@ -120,6 +127,8 @@ struct Kept {
     record: Record,
     /// Until it has exited.
     process: Option<Arc<Process>>,
+    /// All that it started, where that can be told.
+    group: Option<Arc<Group>>,
     /// Our copy of its input, for the next daemon.
     input: Option<OwnedFd>,
     /// Its output, when its owner is done with it.
@@ -194,7 +203,7 @@ impl Shared {
         }
         kept.record.status = status.clone();
         if status.state == State::Exited {
-            (kept.process, kept.input) = (None, None);
+            (kept.process, kept.group, kept.input) = (None, None, None);
         }
         inner.dirty.insert(id);
         if inner.on_disk > self.limits.total {
@@ -237,16 +246,24 @@ impl Shared {
         }
     }
 
-    fn process(&self, id: Uuid) -> Option<Arc<Process>> {
-        self.inner().entries.get(&id)?.process.clone()
+    /// A control group for a process, where one can be made.
+    fn group(&self, id: Uuid) -> Option<Arc<Group>> {
+        let group = self.tree.as_ref()?.group(&id.to_string());
+        group.ok().map(Arc::new)
+    }
+
+    fn process(&self, id: Uuid) -> Option<(Arc<Process>, Option<Arc<Group>>)> {
+        let inner = self.inner();
+        let kept = inner.entries.get(&id)?;
+        Some((kept.process.clone()?, kept.group.clone()))
     }
 
     async fn signal(&self, id: Uuid, signal: i32, everyone: bool) -> SignalOutcome {
-        let Some(process) = self.process(id) else {
+        let Some((process, group)) = self.process(id) else {
             return SignalOutcome::Exited;
         };
         if everyone {
-            members::kill(&process).await;
+            members::kill(&process, group.as_deref()).await;
             return SignalOutcome::Sent;
         }
         match process.signal_members(signal) {
@@ -381,6 +398,7 @@ fn open(config: &Config) -> Shared {
         let kept = Kept {
             record,
             process: None,
+            group: None,
             input: None,
             spools: None,
             on_disk: 0,
@@ -395,6 +413,7 @@ fn open(config: &Config) -> Shared {
         },
         since_ns: now_ns(),
         shutdown: Shutdown::new(),
+        tree: Tree::open(),
         inner: Mutex::new(Inner {
             entries,
             dirty: HashSet::new(),

@@ -28,6 +28,7 @@ use super::{
 use crate::{
     proc::record::{Ending, LimitKind, Resources, State, Status},
     sys::{
+        cgroup::Group,
         child::{self, Process},
         descriptor, members, signals,
     },
@@ -52,6 +53,7 @@ pub(super) struct Task {
     pub(super) id: Uuid,
     pub(super) shared: Arc<Shared>,
     pub(super) process: Arc<Process>,
+    pub(super) group: Option<Arc<Group>>,
     pub(super) sources: Vec<Source>,
     pub(super) spools: Spools,
     pub(super) status: Status,
@@ -91,7 +93,7 @@ impl Task {
 
     async fn time_out(&mut self) {
         self.timed_out = true;
-        members::kill(&self.process).await;
+        members::kill(&self.process, self.group.as_deref()).await;
     }
 
     /// Reads what is there, for one turn.

@@ -105,7 +105,8 @@ impl Setup {
     /// Runs between fork and exec: system calls only, no allocation, no lock.
     pub(super) fn apply(&self) -> io::Result<()> {
         if let Some(cgroup) = &self.cgroup {
-            write(cgroup.as_raw_fd(), b"0")?;
+            // Refused moves leave it where it was: its group and session still tell whose it is.
+            let _ = write(cgroup.as_raw_fd(), b"0");
         }
         if self.terminal {
             controlling_terminal()?;

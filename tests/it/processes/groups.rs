@@ -21,7 +21,7 @@ async fn kill_reaches_those_that_ignore_term_in_every_group() {
     let daemon = daemon();
     let scripts = [
         STUBBORN,
-        "set -m; sleep 1000 & echo $!; setsid sleep 1000 & echo $!; echo ready; wait",
+        "setsid sleep 1000 & echo $!; sleep 1000 & echo $!; echo ready; wait",
     ];
     for script in scripts {
         let id = id_of(&daemon, json!({"command": script, "stdin": "pipe"})).await;
@@ -36,6 +36,21 @@ async fn kill_reaches_those_that_ignore_term_in_every_group() {
             assert!(!exists(pid), "{pid} of {script}");
         }
     }
+}
+
+#[tokio::test]
+async fn kill_reaches_what_forked_twice_and_left_where_there_are_control_groups() {
+    let daemon = daemon();
+    let away = "set -m; (setsid sh -c 'trap \"\" TERM HUP; echo $$; echo ready; exec sleep 1000' &); read x";
+    let id = id_of(&daemon, json!({"command": away, "stdin": "pipe"})).await;
+    let pid = pids(&daemon, &id).await[0];
+    let group = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("its groups");
+    if !group.contains("deskd-keeper-") {
+        return; // no control groups can be made here
+    }
+    assert_eq!(signal(&daemon, &id, "kill").await.0, 200);
+    exited(&daemon, &id).await;
+    assert!(!exists(pid), "{group}");
 }
 
 #[tokio::test]

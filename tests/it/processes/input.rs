@@ -277,7 +277,9 @@ async fn job_control_works() {
     printed(&daemon, &id, "echoed\r\nechoed").await;
     write(&daemon, &id, "", "\u{1a}").await;
     printed(&daemon, &id, "Stopped").await;
-    write(&daemon, &id, "", "fg\nagain\n").await;
+    write(&daemon, &id, "", "fg\n").await;
+    printed(&daemon, &id, "\u{1b}[?2004l\rcat\r\n").await;
+    write(&daemon, &id, "", "again\n").await;
     printed(&daemon, &id, "again\r\nagain").await;
     write(&daemon, &id, "", "\u{3}").await;
     printed(&daemon, &id, "^C").await;
