@@ -13,6 +13,7 @@ use http_body_util::BodyExt;
 
 use super::{
     error::{ApiError, ErrorBody},
+    extract::discard,
     identity::Identity,
     processes::{Checked, CheckedQuery, find, is_running},
     state::ApiState,
@@ -21,6 +22,7 @@ use super::{
         processes::{SizeBody, StdinQuery},
     },
 };
+use crate::proc::{entry::Entry, input::Turn};
 
 /// Time between two parts of an input body.
 const BODY_IDLE: Duration = Duration::from_secs(30);
@@ -43,20 +45,14 @@ pub async fn write_input(
     body: Body,
 ) -> Result<Response, ApiError> {
     let entry = find(&api, &caller, id)?;
-    let mut turn = entry.input().turn().await?;
     let mut body = body;
-    loop {
-        let frame = tokio::time::timeout(BODY_IDLE, body.frame()).await;
-        let frame = frame.map_err(|_| body_timeout())?;
-        let Some(frame) = frame else { break };
-        let frame = frame.map_err(|error| {
-            ApiError::bad_request("body_incomplete", "The body could not be read to its end.")
-                .with_detail(error.to_string())
-        })?;
-        if let Ok(data) = frame.into_data() {
-            turn.write(&data).await?;
+    let mut turn = match take_body(&entry, &mut body).await {
+        Ok(turn) => turn,
+        Err(error) => {
+            discard(&mut body).await;
+            return Err(error);
         }
-    }
+    };
     let eof = query.eof.unwrap_or(false);
     if eof {
         match entry.input().end_of_file() {
@@ -69,6 +65,24 @@ pub async fn write_input(
         written -= 1; // the sign of the end is not of the body
     }
     Ok(JsonAnswer(StdinAnswer { written, eof }).into_response())
+}
+
+/// Waits for its turn, and gives the process the body as it comes.
+async fn take_body(entry: &Entry, body: &mut Body) -> Result<Turn, ApiError> {
+    let mut turn = entry.input().turn().await?;
+    loop {
+        let frame = tokio::time::timeout(BODY_IDLE, body.frame()).await;
+        let Some(frame) = frame.map_err(|_| body_timeout())? else {
+            return Ok(turn);
+        };
+        let frame = frame.map_err(|error| {
+            ApiError::bad_request("body_incomplete", "The body could not be read to its end.")
+                .with_detail(error.to_string())
+        })?;
+        if let Ok(data) = frame.into_data() {
+            turn.write(&data).await?;
+        }
+    }
 }
 
 fn body_timeout() -> ApiError {
