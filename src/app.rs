@@ -118,7 +118,7 @@ async fn run(config: Config) -> Result<(), AppError> {
     let metrics = Arc::new(Metrics::new());
     let desktop = Desktop::spawn(config.desktop.clone(), &shutdown, Arc::clone(&metrics));
     let viewers = Viewers::new(Arc::clone(&metrics));
-    let processes = Processes::open(config.process.clone(), &shutdown).await;
+    let processes = Processes::open(config.process.clone(), &shutdown, Arc::clone(&metrics)).await;
     let auth = Auth::new(
         token.as_deref(),
         config.allowed_hosts.clone(),

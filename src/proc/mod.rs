@@ -42,6 +42,7 @@ pub mod history;
 pub mod input;
 pub mod keeper;
 mod link;
+mod prepare;
 pub mod record;
 pub mod screen;
 pub mod spec;
@@ -55,28 +56,26 @@ use std::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use uuid::Uuid;
 
 use self::{
     entry::Entry,
-    environment::{Layers, Variables},
+    environment::Variables,
     error::{SignalError, StartError},
     keeper::task::now_ns,
     link::{Link, News, Settings, Unreachable},
     record::{Facts, State, Status},
     spec::{Caller, Limits, Program, Request, quoted},
     table::{Claim, Filter, Retention, Table, TokenState},
-    wire::{Launch, Refusal, SignalOutcome, Strings, Switch},
+    wire::{Launch, Refusal, SignalOutcome, Switch},
 };
 use crate::{
     shutdown::Shutdown,
-    sys::{
-        child::setup::{Account, may_switch_user},
-        procfs, signals,
-    },
+    sys::{child::setup::Account, procfs, signals},
+    telemetry::Metrics,
 };
 
 /// How often the timer looks for entries to forget.
@@ -160,6 +159,7 @@ struct Shared {
     table: Mutex<Table>,
     folder: PathBuf,
     since_ns: AtomicU64,
+    metrics: Arc<Metrics>,
 }
 
 /// A start that was answered.
@@ -188,8 +188,11 @@ impl Shared {
                 let known = self.table().get(record.id).cloned();
                 if let Some(entry) = known {
                     // Another keeper tells what became of it.
-                    update(&entry, record.status);
+                    self.update(&entry, record.status);
                 } else {
+                    if record.status.state != State::Exited {
+                        self.metrics.processes.inc();
+                    }
                     let entry = Entry::new(*record, input, &self.folder);
                     self.table().insert(Arc::new(entry));
                 }
@@ -198,7 +201,7 @@ impl Shared {
                 for (id, status) in all {
                     let entry = self.table().get(id).cloned();
                     if let Some(entry) = entry {
-                        update(&entry, status);
+                        self.update(&entry, status);
                     }
                 }
             }
@@ -206,13 +209,23 @@ impl Shared {
     }
 }
 
+impl Shared {
+    fn update(&self, entry: &Entry, status: Status) {
+        if entry.state() != State::Exited && status.state == State::Exited {
+            self.metrics.processes.dec();
+        }
+        update(entry, status);
+    }
+}
+
 impl Processes {
     /// Takes over the processes that a killed daemon left, if there are any. They are ended when `shutdown` says so.
-    pub async fn open(config: Config, shutdown: &Shutdown) -> Self {
+    pub async fn open(config: Config, shutdown: &Shutdown, metrics: Arc<Metrics>) -> Self {
         let shared = Arc::new(Shared {
             table: Mutex::default(),
             folder: config.folder.clone(),
             since_ns: AtomicU64::new(now_ns()),
+            metrics,
         });
         let settings = Settings {
             folder: config.folder.clone(),
@@ -300,10 +313,13 @@ impl Processes {
         // A task of its own: the client may leave, the reservation must come to an end.
         let begun = self.0.shutdown.spawn(async move {
             let token = request.token.clone();
+            let begun = Instant::now();
             let result = this
                 .launch(request, &caller, &desktop, fingerprint, request_id)
                 .await;
             this.table().settle(token.as_deref());
+            let taken = begun.elapsed().as_secs_f64();
+            this.0.shared.metrics.process_start_seconds.observe(taken);
             result
         });
         let entry = begun.await.unwrap_or(Err(StartError::ShuttingDown))?;
@@ -325,16 +341,9 @@ impl Processes {
         if request.limits.pids.is_some() {
             return Err(StartError::LimitUnavailable { limit: "pids" });
         }
-        let (account, switch) = self.account(request.user.as_deref())?;
-        let directory = self.directory(&request.workdir, account.as_ref(), switch);
-        let strings = self.strings(
-            &request,
-            caller,
-            desktop,
-            account.as_ref(),
-            switch,
-            directory,
-        );
+        let (account, switch) = self.0.config.account(request.user.as_deref())?;
+        let config = &self.0.config;
+        let strings = config.strings(&request, caller, desktop, account.as_ref(), switch);
         let facts = Facts {
             command: match &request.program {
                 Program::Shell { command, .. } => Some(command.clone()),
@@ -387,98 +396,6 @@ impl Processes {
             .map_err(|reason| refused(reason, &program))?;
         let entry = self.table().get(id).cloned();
         entry.ok_or(StartError::ShuttingDown)
-    }
-
-    /// Whom it runs as, and whether that is another one than us.
-    fn account(&self, requested: Option<&str>) -> Result<(Option<Account>, bool), StartError> {
-        let Some(name) = requested.or(self.0.config.user.as_deref()) else {
-            return Ok((Account::own(), false));
-        };
-        let account = Account::find(name).ok_or_else(|| StartError::UnknownUser {
-            user: name.to_owned(),
-        })?;
-        if Account::own().as_ref() == Some(&account) {
-            return Ok((Some(account), false));
-        }
-        if !may_switch_user() {
-            return Err(StartError::UserNotPermitted);
-        }
-        Ok((Some(account), true))
-    }
-
-    /// The request's, else the configured one, else the home, else the root; a relative one starts at the rest.
-    fn directory(&self, requested: &str, account: Option<&Account>, switch: bool) -> PathBuf {
-        let home = || match account {
-            Some(account) if switch => Some(account.home.clone()),
-            account => {
-                let all = self.0.config.inherited.iter();
-                let home = all.rev().find(|(name, _)| name == "HOME");
-                let home = home.map(|(_, value)| PathBuf::from(value));
-                home.or_else(|| account.map(|account| account.home.clone()))
-            }
-        };
-        let configured = self.0.config.workdir.clone();
-        let base = || {
-            let there = |path: &PathBuf| path.is_absolute() && path.is_dir();
-            let default = configured.filter(there).or_else(|| home().filter(there));
-            default.unwrap_or_else(|| PathBuf::from("/"))
-        };
-        if requested.starts_with('/') {
-            PathBuf::from(requested)
-        } else if requested.is_empty() {
-            base()
-        } else {
-            base().join(requested)
-        }
-    }
-
-    fn strings(
-        &self,
-        request: &Request,
-        caller: &Caller,
-        desktop: &Variables,
-        account: Option<&Account>,
-        switch: bool,
-        directory: PathBuf,
-    ) -> Strings {
-        let mut implied = vec![("PWD", OsString::from(&directory))];
-        if let Some(terminal) = &request.terminal {
-            implied.push(("TERM", OsString::from(&terminal.term)));
-        }
-        if let Some(account) = account.filter(|_| switch || request.user.is_some()) {
-            implied.extend([
-                ("HOME", OsString::from(&account.home)),
-                ("USER", OsString::from(&account.name)),
-                ("LOGNAME", OsString::from(&account.name)),
-                ("SHELL", OsString::from(&account.shell)),
-            ]);
-        }
-        let layers = Layers {
-            inherited: &self.0.config.inherited,
-            keep_display: self.0.config.keep_display,
-            configured: &self.0.config.env,
-            desktop,
-            implied: &implied,
-            requested: &request.env,
-            chat: caller.chat,
-        };
-        let arguments = match &request.program {
-            Program::Direct { argv } => argv.iter().map(OsString::from).collect(),
-            Program::Shell { command, login } => {
-                let text = OsString::from(command);
-                if *login {
-                    let shell = account.map_or_else(|| "/bin/sh".into(), |a| a.shell.clone());
-                    vec![shell.into(), "-l".into(), "-c".into(), text]
-                } else {
-                    vec!["sh".into(), "-c".into(), text]
-                }
-            }
-        };
-        Strings {
-            environment: layers.flatten(),
-            arguments,
-            directory,
-        }
     }
 
     /// The process, if there is one that the caller may know of.

@@ -259,3 +259,197 @@ fn text_length(facts: &Facts) -> usize {
         + facts.workdir.len()
         + facts.token.as_ref().map_or(0, String::len)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::proc::record::{Ending, Record, Status};
+
+    fn entry(
+        id: u128,
+        chat: Option<u128>,
+        token: Option<&str>,
+        closed_ns: Option<u64>,
+    ) -> Arc<Entry> {
+        let mut status = Status::running();
+        if let Some(at) = closed_ns {
+            status.close(Ending::Exited { code: 0 }, at);
+        }
+        let facts = Facts {
+            command: Some("true".to_owned()),
+            argv: None,
+            program: "sh".to_owned(),
+            workdir: "/".to_owned(),
+            background: false,
+            chat: chat.map(Uuid::from_u128),
+            ancestors: Vec::new(),
+            token: token.map(str::to_owned),
+            fingerprint: "same".to_owned(),
+            stdin_pipe: false,
+            separate: false,
+            pty: false,
+            user: "root".to_owned(),
+            timeout_ms: None,
+            request: String::new(),
+        };
+        let record = Record {
+            id: Uuid::from_u128(id),
+            facts,
+            pid: 1,
+            birth: 1,
+            started_ns: u64::try_from(id).expect("small"),
+            segment: 1,
+            status,
+        };
+        Arc::new(Entry::new(record, None, Path::new("/nowhere")))
+    }
+
+    fn chat(number: u128) -> Caller {
+        Caller {
+            chat: Some(Uuid::from_u128(number)),
+            ancestors: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_second_start_waits_and_then_finds_what_became_of_the_first() {
+        let (mut table, nobody) = (Table::default(), Caller::default());
+        assert!(matches!(
+            table.claim(Some("t"), "same", &nobody),
+            Claim::Reserved
+        ));
+        assert!(table.token(&nobody, "t").pending);
+        assert!(
+            !table.token(&chat(9), "t").pending,
+            "another chat learns nothing"
+        );
+        let Claim::Wait(settled) = table.claim(Some("t"), "same", &nobody) else {
+            panic!("it must wait");
+        };
+        assert!(matches!(
+            table.claim(Some("t"), "same", &chat(9)),
+            Claim::Conflict
+        ));
+        table.insert(entry(1, None, Some("t"), None));
+        assert!(settled.is_cancelled());
+        table.settle(Some("t"));
+        assert!(matches!(
+            table.claim(Some("t"), "same", &nobody),
+            Claim::Attached(_)
+        ));
+        assert!(matches!(
+            table.claim(Some("t"), "other", &nobody),
+            Claim::Conflict
+        ));
+        table.remove(Uuid::from_u128(1));
+        assert!(matches!(
+            table.claim(Some("t"), "other", &nobody),
+            Claim::Reserved
+        ));
+        table.settle(Some("t"));
+        assert_eq!(
+            table.token(&nobody, "t"),
+            TokenState::default(),
+            "a failed start frees it"
+        );
+    }
+
+    #[test]
+    fn exited_ones_go_in_their_time_and_live_ones_never() {
+        let mut table = Table::default();
+        table.insert(entry(1, None, None, Some(100)));
+        table.insert(entry(2, None, Some("t"), Some(100)));
+        table.insert(entry(3, None, None, None));
+        let retention = Retention {
+            plain_ns: 10,
+            token_ns: 1000,
+        };
+        let mut sweep = |now| table.sweep(retention, now);
+        assert!(sweep(109).is_empty());
+        assert_eq!(sweep(110), [Uuid::from_u128(1)]);
+        assert_eq!(sweep(1100), [Uuid::from_u128(2)]);
+        assert!(sweep(u64::MAX).is_empty());
+        let nobody = Caller::default();
+        assert_eq!(table.token(&nobody, "t"), TokenState::default());
+        assert_eq!(table.list(&nobody, &Filter::default()).1, 1);
+    }
+
+    #[test]
+    fn places_are_bounded() {
+        let (mut table, nobody) = (Table::default(), Caller::default());
+        for number in 0..LIVE - 1 {
+            table.insert(entry(
+                u128::try_from(number).expect("small"),
+                None,
+                None,
+                None,
+            ));
+        }
+        assert!(matches!(table.claim(None, "", &nobody), Claim::Reserved));
+        assert!(matches!(table.claim(None, "", &nobody), Claim::Full));
+        table.settle(None);
+        assert!(matches!(table.claim(None, "", &nobody), Claim::Reserved));
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Claim,
+        Succeed,
+        Fail,
+        Forget,
+    }
+
+    /// The same rules for one token, in a word: who has it.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Model {
+        Free,
+        Pending,
+        Held,
+    }
+
+    proptest! {
+        #[test]
+        fn a_token_is_free_pending_or_held(steps in proptest::collection::vec(0_u8..4, 0..60)) {
+            let (mut table, nobody) = (Table::default(), Caller::default());
+            let (mut model, mut next) = (Model::Free, 0_u128);
+            for step in steps {
+                let step = [Step::Claim, Step::Succeed, Step::Fail, Step::Forget][usize::from(step)];
+                match (step, model) {
+                    (Step::Claim, Model::Free) => {
+                        prop_assert!(matches!(table.claim(Some("t"), "same", &nobody), Claim::Reserved));
+                        model = Model::Pending;
+                    }
+                    (Step::Claim, Model::Pending) => {
+                        prop_assert!(matches!(table.claim(Some("t"), "same", &nobody), Claim::Wait(_)));
+                    }
+                    (Step::Claim, Model::Held) => {
+                        prop_assert!(matches!(table.claim(Some("t"), "same", &nobody), Claim::Attached(_)));
+                    }
+                    (Step::Succeed, Model::Pending) => {
+                        next += 1;
+                        table.insert(entry(next, None, Some("t"), None));
+                        table.settle(Some("t"));
+                        model = Model::Held;
+                    }
+                    (Step::Fail, Model::Pending) => {
+                        table.settle(Some("t"));
+                        model = Model::Free;
+                    }
+                    (Step::Forget, Model::Held) => {
+                        prop_assert!(table.remove(Uuid::from_u128(next)).is_some());
+                        model = Model::Free;
+                    }
+                    (Step::Succeed | Step::Fail, Model::Free | Model::Held)
+                    | (Step::Forget, Model::Free | Model::Pending) => {}
+                }
+                let state = table.token(&nobody, "t");
+                prop_assert_eq!(state.pending, model == Model::Pending);
+                prop_assert_eq!(state.process.is_some(), model == Model::Held);
+            }
+        }
+    }
+}

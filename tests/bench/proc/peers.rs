@@ -1,4 +1,4 @@
-//! The peers: `sandbox-agent` from npm and `swe-rex` from PyPI, fetched when they are asked for.
+//! The peers: `sandbox-agent` from npm and `swe-rex` from `PyPI`, fetched when they are asked for.
 
 use std::{
     cell::RefCell,
