@@ -55,3 +55,23 @@ prepare_e2e() {
         npm_stamp tests/e2e
     fi
 }
+
+# The packages of the agent loops: what their lists name, and nothing else.
+prepare_examples() {
+    local folder=examples/typescript stamp=examples/python/.venv/.deskd-stamp wanted
+    if ! npm_current "$folder"; then
+        say "installing the packages of $folder"
+        npm_install "$folder"
+        npm_stamp "$folder"
+    fi
+    # What is compiled in it is for one version of Python.
+    wanted="$(python3 --version) $(sha256sum examples/python/requirements.txt)"
+    if [[ ! -f $stamp || $(<"$stamp") != "$wanted" ]]; then
+        say "installing the packages of examples/python"
+        python3 -m venv --clear examples/python/.venv >&2
+        examples/python/.venv/bin/pip install --quiet --disable-pip-version-check --no-deps \
+            --requirement examples/python/requirements.txt >&2
+        examples/python/.venv/bin/pip check >&2
+        printf '%s' "$wanted" >"$stamp"
+    fi
+}

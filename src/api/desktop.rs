@@ -15,9 +15,12 @@ use super::{
     error::{ApiError, ErrorBody},
     extract::{Json, Query},
     state::ApiState,
-    types::desktop::{
-        ActionAnswer, ActionBody, DesktopBody, InputBody, LastErrorBody, PictureBody, PointBody,
-        ResizeBody, ScreenshotQuery, ViewerBody,
+    types::{
+        desktop::{
+            ActionAnswer, ActionBody, DesktopBody, InputBody, LastErrorBody, PictureBody,
+            ResizeBody, ScreenshotQuery, ViewerBody,
+        },
+        settle::{self as settling, SettledBody},
     },
 };
 use crate::desktop::{
@@ -26,17 +29,18 @@ use crate::desktop::{
     geometry::{Frame, Size},
     picture::{Answer, Picture, PictureRequest},
     provider::Provider,
+    settle::Rest,
     vocabulary::coder::{CoderCommand, CoderRequest},
 };
 
 /// Time for anything that does not wait on purpose. Starting a desktop has limits of its own below this.
-const DEADLINE: Duration = Duration::from_mins(1);
+pub(super) const DEADLINE: Duration = Duration::from_mins(1);
 
 /// Longest request that holds a key on purpose, and some time to start and to queue.
 const ACTION_DEADLINE: Duration = Duration::from_mins(7);
 
 /// Gives up on work that takes too long; dropping the work cancels it.
-async fn within<T>(
+pub(super) async fn within<T>(
     deadline: Duration,
     work: impl Future<Output = Result<T, ApiError>>,
 ) -> Result<T, ApiError> {
@@ -238,7 +242,7 @@ fn action_picture(picture: &Picture) -> Response {
         .into_response()
 }
 
-/// A picture of the desktop.
+/// A picture of the desktop, on request as soon as the desktop is at rest.
 #[utoipa::path(get, path = "/api/v0/desktop/screenshot", tag = "desktop", params(ScreenshotQuery),
     responses((status = 200, description = "The picture; JSON with `Accept: application/json`",
                 content((Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/webp"), (PictureBody = "application/json")),
@@ -246,9 +250,11 @@ fn action_picture(picture: &Picture) -> Response {
                         ("X-Deskd-Frame-Size" = String, description = "Size of the picture, `WxH`"),
                         ("X-Deskd-Native-Size" = String, description = "Size of the desktop, `WxH`"),
                         ("X-Deskd-Cursor" = String, description = "Pointer in native pixels, `x,y`"),
-                        ("X-Deskd-Reduced" = String, description = "What was lowered for `max_bytes`"))),
+                        ("X-Deskd-Reduced" = String, description = "What was lowered for `max_bytes`"),
+                        ("X-Deskd-Settled" = String, description = "With `settle_ms`: `still` or `timeout`"))),
               (status = 304, description = "Nothing changed since the ETag of `If-None-Match`"),
               (status = 400, description = "A parameter is wrong, or `out_of_frame`", body = ErrorBody),
+              (status = 501, description = "`settle_unsupported`: this desktop does not report changes", body = ErrorBody),
               (status = 503, description = "The desktop cannot start, or `busy`", body = ErrorBody)))]
 pub async fn take_screenshot(
     State(api): State<ApiState>,
@@ -259,16 +265,39 @@ pub async fn take_screenshot(
         .get(header::IF_NONE_MATCH)
         .and_then(|value| value.to_str().ok());
     let request = query.request(named.map(ToOwned::to_owned))?;
-    let answer = within(DEADLINE, async {
-        Ok(api.desktop().picture(request).await?)
+    let wish = query.settle()?;
+    let wait = wish.as_ref().map(|rest| rest.timeout).unwrap_or_default();
+    let (settled, answer) = within(DEADLINE + wait, async {
+        let settled = match wish {
+            Some(rest) => Some(settle(&api, &rest, &request).await?),
+            None => None,
+        };
+        Ok((settled, api.desktop().picture(request).await?))
     })
     .await?;
-    Ok(match answer {
+    let mut response = match answer {
         Answer::Unchanged { etag } => {
             (StatusCode::NOT_MODIFIED, [(header::ETAG, etag), no_cache()]).into_response()
         }
-        Answer::Picture(picture) => picture_response(&picture, wants_json(&headers)),
-    })
+        Answer::Picture(picture) => picture_response(&picture, settled, wants_json(&headers)),
+    };
+    if let Some(settled) = settled {
+        let name = HeaderName::from_static("x-deskd-settled");
+        let word = HeaderValue::from_static(settled.word());
+        response.headers_mut().insert(name, word);
+    }
+    Ok(response)
+}
+
+/// Waits for stillness before a picture is taken.
+async fn settle(
+    api: &ApiState,
+    rest: &Rest,
+    request: &PictureRequest,
+) -> Result<SettledBody, ApiError> {
+    let native = api.desktop().native_size().await?;
+    let settle = settling::on(rest, request.frame(native))?;
+    Ok(api.desktop().settle(settle, None).await?.into())
 }
 
 fn no_cache() -> (HeaderName, String) {
@@ -282,17 +311,11 @@ fn wants_json(headers: &HeaderMap) -> bool {
     accept.is_some_and(|accept| accept.trim_start().starts_with("application/json"))
 }
 
-fn picture_response(picture: &Picture, json: bool) -> Response {
+fn picture_response(picture: &Picture, settled: Option<SettledBody>, json: bool) -> Response {
     let mut response = if json {
         JsonAnswer(PictureBody {
-            data: STANDARD.encode(&picture.bytes),
-            media_type: picture.format.media_type(),
-            width: picture.size.width,
-            height: picture.size.height,
-            native_width: picture.native.width,
-            native_height: picture.native.height,
-            cursor: picture.cursor.map(|at| PointBody { x: at.x, y: at.y }),
-            reduced: picture.reduced.clone(),
+            settled,
+            ..PictureBody::new(picture)
         })
         .into_response()
     } else {

@@ -1,13 +1,12 @@
 //! The error envelope: what every refusal looks like, and the one mapping from failures to status and code.
 
+mod process;
+
 use std::error::Error;
 
 use axum::{
     Json,
-    http::{
-        HeaderName, HeaderValue, StatusCode,
-        header::{CACHE_CONTROL, RETRY_AFTER},
-    },
+    http::{HeaderName, HeaderValue, StatusCode, header::CACHE_CONTROL},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -15,12 +14,14 @@ use utoipa::ToSchema;
 
 use crate::desktop::{
     DesktopError,
-    access::{ActError, PictureError},
+    access::{ActError, ManageError, PictureError, ShareError},
+    batch::{BatchError, By, DeedError},
     capture::CaptureError,
+    clipboard::{ClipboardError, Kind},
     input::InputError,
-    vocabulary::coder::{BadAction, Fault},
+    vocabulary::check::{BadAction, Fault},
+    windows::WindowError,
 };
-use crate::proc::error::{self as process, SignalError, StartError};
 
 /// Body of every error answer.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -145,6 +146,25 @@ impl ApiError {
         self
     }
 
+    /// Says in what the fields are that it names, as in `actions[3].`.
+    #[must_use]
+    pub fn within(mut self, path: &str) -> Self {
+        for validation in &mut self.0.body.validations {
+            validation.field.insert_str(0, path);
+        }
+        self
+    }
+
+    /// What the caller would get, to be told as a part of an answer.
+    pub fn into_body(self) -> ErrorBody {
+        self.0.body
+    }
+
+    /// Whether it is the caller's fault.
+    pub fn is_refusal(&self) -> bool {
+        self.0.status.is_client_error()
+    }
+
     /// Keeps the chain of an error for the log.
     #[must_use]
     pub fn with_cause(mut self, error: &dyn Error) -> Self {
@@ -218,6 +238,7 @@ impl From<CaptureError> for ApiError {
             CaptureError::Unsupported(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "display_unsupported")
             }
+            CaptureError::SettleUnsupported => (StatusCode::NOT_IMPLEMENTED, "settle_unsupported"),
             CaptureError::Resize { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "resize_refused"),
         };
         Self::new(status, code, sentence(&error)).with_cause(&error)
@@ -242,6 +263,82 @@ impl From<InputError> for ApiError {
     }
 }
 
+impl From<ClipboardError> for ApiError {
+    fn from(error: ClipboardError) -> Self {
+        let (status, code) = match &error {
+            ClipboardError::Empty(_) => (StatusCode::NOT_FOUND, "clipboard_empty"),
+            ClipboardError::NoSuchKind { .. } => (StatusCode::NOT_ACCEPTABLE, "not_on_offer"),
+            ClipboardError::TooLarge { .. } => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "clipboard_too_large")
+            }
+            ClipboardError::OwnerSilent { .. } => {
+                (StatusCode::GATEWAY_TIMEOUT, "clipboard_owner_silent")
+            }
+            ClipboardError::OwnerGone(_) => (StatusCode::BAD_GATEWAY, "clipboard_owner_gone"),
+            ClipboardError::Contested(_) => (StatusCode::CONFLICT, "clipboard_contested"),
+            ClipboardError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            ClipboardError::Unreachable(_) | ClipboardError::ConnectionLost { .. } => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "desktop_connection_lost")
+            }
+            ClipboardError::Refused { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "display_failed"),
+        };
+        let answer = Self::new(status, code, sentence(&error)).with_cause(&error);
+        match &error {
+            ClipboardError::NoSuchKind { offered, .. } => answer.with_detail(on_offer(offered)),
+            _ => answer,
+        }
+    }
+}
+
+/// Names of targets are the owner's words: few, and cut short.
+fn on_offer(kinds: &[Kind]) -> String {
+    let names = kinds
+        .iter()
+        .take(32)
+        .map(|kind| match kind.name().char_indices().nth(80) {
+            Some((end, _)) => &kind.name()[..end],
+            None => kind.name(),
+        });
+    match names.collect::<Vec<_>>().join(", ") {
+        nothing if nothing.is_empty() => "on offer: nothing".to_owned(),
+        names => format!("on offer: {names}"),
+    }
+}
+
+impl From<WindowError> for ApiError {
+    fn from(error: WindowError) -> Self {
+        let (status, code) = match &error {
+            WindowError::NoSuchWindow(_) => (StatusCode::NOT_FOUND, "no_such_window"),
+            WindowError::NoEffect { .. } => (StatusCode::CONFLICT, "no_effect"),
+            WindowError::NotSupported => (StatusCode::SERVICE_UNAVAILABLE, "no_window_manager"),
+            WindowError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            WindowError::Unreachable(_) | WindowError::ConnectionLost { .. } => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "desktop_connection_lost")
+            }
+            WindowError::Refused { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "display_failed"),
+        };
+        Self::new(status, code, sentence(&error)).with_cause(&error)
+    }
+}
+
+impl From<ShareError> for ApiError {
+    fn from(error: ShareError) -> Self {
+        match error {
+            ShareError::Desktop(error) => error.into(),
+            ShareError::Clipboard(error) => error.into(),
+        }
+    }
+}
+
+impl From<ManageError> for ApiError {
+    fn from(error: ManageError) -> Self {
+        match error {
+            ManageError::Desktop(error) => error.into(),
+            ManageError::Window(error) => error.into(),
+        }
+    }
+}
+
 impl From<PictureError> for ApiError {
     fn from(error: PictureError) -> Self {
         match error {
@@ -260,87 +357,34 @@ impl From<ActError> for ApiError {
     }
 }
 
-impl From<StartError> for ApiError {
-    fn from(error: StartError) -> Self {
-        let message = sentence(&error);
-        match &error {
-            StartError::TokenConflict => {
-                Self::new(StatusCode::CONFLICT, "client_token_conflict", message)
-            }
-            StartError::WaitAborted => {
-                Self::new(StatusCode::CONFLICT, "client_token_wait_aborted", message)
-            }
-            StartError::LimitUnavailable { limit } => Self::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "limit_unavailable",
-                message,
-            )
-            .with_validation(
-                format!("limits.{limit}"),
-                "cannot be applied on this machine".to_owned(),
-            ),
-            StartError::TooMany => {
-                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_processes", message)
-                    .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
-            }
-            StartError::UnknownUser { .. } => Self::bad_request("unknown_user", message),
-            StartError::UserNotPermitted => {
-                Self::new(StatusCode::FORBIDDEN, "user_not_permitted", message)
-            }
-            StartError::Spawn { detail } => {
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "spawn_failed", message)
-                    .with_detail(detail)
-            }
-            StartError::ShuttingDown => shutting_down(),
+impl From<DeedError> for ApiError {
+    fn from(error: DeedError) -> Self {
+        match error {
+            DeedError::Input(error) => error.into(),
+            DeedError::Capture(error) => error.into(),
+            DeedError::Clipboard(error) => error.into(),
+            DeedError::Window(error) => error.into(),
+            DeedError::NotPasted => Self::new(StatusCode::CONFLICT, "not_pasted", sentence(&error)),
+            DeedError::NotRun => Self::new(StatusCode::CONFLICT, "not_run", sentence(&error)),
         }
     }
 }
 
-fn shutting_down() -> ApiError {
-    ApiError::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "shutting_down",
-        "Deskd is stopping.",
-    )
-    .with_detail("manager is closed")
-}
-
-impl From<SignalError> for ApiError {
-    fn from(error: SignalError) -> Self {
-        let message = sentence(&error);
-        match &error {
-            SignalError::Exited => Self::new(StatusCode::CONFLICT, "process_exited", message),
-            SignalError::Failed { detail } => {
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "signal_failed", message)
-                    .with_detail(detail)
-            }
-            SignalError::ShuttingDown => shutting_down(),
-        }
-    }
-}
-
-impl From<process::InputError> for ApiError {
-    fn from(error: process::InputError) -> Self {
-        use process::InputError as Error;
-        let (status, code) = match &error {
-            Error::NotOpen => (StatusCode::CONFLICT, "stdin_not_open"),
-            Error::Closed { .. } => (StatusCode::CONFLICT, "stdin_closed"),
-            Error::Stalled { .. } => (StatusCode::GATEWAY_TIMEOUT, "stdin_stalled"),
-            Error::Busy => (StatusCode::TOO_MANY_REQUESTS, "stdin_busy"),
-            Error::NoTerminal => (StatusCode::CONFLICT, "not_a_pty"),
-            Error::Exited => (StatusCode::CONFLICT, "process_exited"),
+impl From<BatchError> for ApiError {
+    fn from(error: BatchError) -> Self {
+        let (sentence, text) = (sentence(&error), error.to_string());
+        let field = match error {
+            BatchError::Desktop(error) => return error.into(),
+            BatchError::Capture(error) => return error.into(),
+            BatchError::Input(error) => return error.into(),
+            BatchError::PointOutside { index, .. } => format!("actions[{index}]"),
+            BatchError::RegionOutside { by, .. } => match by {
+                By::Deed(index) => format!("actions[{index}].region"),
+                By::Settle => "settle.ignore".to_owned(),
+                By::Picture => "screenshot.region".to_owned(),
+            },
         };
-        let mut answer = Self::new(status, code, sentence(&error));
-        if let Error::Closed { written } | Error::Stalled { written } = error {
-            answer.0.body.written = Some(written);
-        }
-        answer
-    }
-}
-
-impl From<process::BeyondEnd> for ApiError {
-    fn from(error: process::BeyondEnd) -> Self {
-        Self::bad_request("cursor_beyond_end", sentence(&error))
+        Self::bad_request("out_of_frame", sentence).with_validation(field, text)
     }
 }
 
@@ -351,6 +395,7 @@ impl From<BadAction> for ApiError {
         let code = match error.fault {
             Fault::Field => "invalid_request",
             Fault::ControlCharacter => "control_character",
+            Fault::OutOfFrame => "out_of_frame",
         };
         Self::bad_request(code, message).with_validation(error.field.to_owned(), detail)
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{
     body::Body,
-    extract::{FromRequest, FromRequestParts, Request},
+    extract::{FromRequest, FromRequestParts, Path, Request},
     http::{StatusCode, request::Parts},
 };
 use bytes::{Bytes, BytesMut};
@@ -40,8 +40,44 @@ where
     }
 }
 
+/// A JSON body that may be left out.
+#[derive(Debug)]
+pub struct OptionalJson<T>(pub Option<T>);
+
+impl<S, T> FromRequest<S> for OptionalJson<T>
+where
+    S: Send + Sync,
+    T: DeserializeOwned,
+{
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
+        let bytes = read_body(request.into_body(), JSON_LIMIT).await?;
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Self(None));
+        }
+        parse_json(&bytes).map(Self)
+    }
+}
+
+/// The one variable segment of a path.
+#[derive(Debug)]
+pub struct Segment(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        path.map(|Path(text)| Self(text)).map_err(|error| {
+            ApiError::bad_request("invalid_request", "The path is not as it should be.")
+                .with_detail(error.body_text())
+        })
+    }
+}
+
 /// Reads a whole body within the limit and the deadline.
-async fn read_body(body: Body, limit: usize) -> Result<Bytes, ApiError> {
+pub(super) async fn read_body(body: Body, limit: usize) -> Result<Bytes, ApiError> {
     match tokio::time::timeout(BODY_DEADLINE, collect(body, limit)).await {
         Err(_) => Err(ApiError::new(
             StatusCode::REQUEST_TIMEOUT,
@@ -114,7 +150,7 @@ fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
         // A list that is longer than it should be ends the reader, too, but is JSON.
         let is_json = || serde_json::from_slice::<IgnoredAny>(bytes).is_ok();
         if inner.is_data() || is_json() {
-            let field = if path == "." { "body".to_owned() } else { path };
+            let field = named(&path, &inner.to_string());
             ApiError::invalid_field(
                 format!("The field \"{field}\" is not as it should be."),
                 field,
@@ -126,6 +162,17 @@ fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     })?;
     deserializer.end().map_err(|error| not_json(&error))?;
     Ok(value)
+}
+
+/// The field that an error is about: at this path, or missing there.
+fn named(path: &str, error: &str) -> String {
+    let missing = error.strip_prefix("missing field `");
+    match (path, missing.and_then(|rest| rest.split('`').next())) {
+        (".", Some(field)) => field.to_owned(),
+        (path, Some(field)) => format!("{path}.{field}"),
+        (".", None) => "body".to_owned(),
+        (path, None) => path.to_owned(),
+    }
 }
 
 fn not_json(error: &serde_json::Error) -> ApiError {

@@ -2,6 +2,9 @@
 
 pub mod access_log;
 pub mod auth;
+pub mod batch;
+pub mod clipboard;
+pub mod computer;
 pub mod desktop;
 pub mod docs;
 pub mod error;
@@ -18,6 +21,7 @@ pub mod terminal;
 pub mod types;
 pub mod viewer;
 pub mod vnc;
+pub mod windows;
 pub mod ws;
 
 use axum::{Router, middleware};
@@ -61,9 +65,24 @@ fn route_table() -> OpenApiRouter<ApiState> {
         .routes(routes!(desktop::resize_desktop))
         // computer tools
         .routes(routes!(desktop::perform_action))
+        .routes(routes!(batch::perform_batch))
+        .routes(routes!(computer::use_computer_anthropic))
+        .routes(routes!(computer::use_computer_openai))
+        .routes(routes!(computer::describe_tool))
         .routes(routes!(desktop::take_screenshot))
         .routes(routes!(desktop::describe_input))
         .routes(routes!(desktop::reset_input))
+        .routes(routes!(
+            clipboard::read_clipboard,
+            clipboard::write_clipboard
+        ))
+        .routes(routes!(windows::list_windows))
+        .routes(routes!(windows::focus_window))
+        .routes(routes!(windows::close_window))
+        .routes(routes!(windows::move_window))
+        .routes(routes!(windows::resize_window))
+        .routes(routes!(windows::minimize_window))
+        .routes(routes!(windows::maximize_window))
         // processes
         .routes(routes!(processes::start_process))
         .routes(routes!(processes::list_processes))

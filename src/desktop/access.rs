@@ -1,13 +1,17 @@
-//! Pictures and input of whatever desktop runs: starts it when need be, and follows it over a restart.
+//! Pictures, input, clipboard and windows of whatever desktop runs: starts it when need be, and follows it over a
+//! restart.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use super::{
     Desktop, DesktopError, Running,
     capture::CaptureError,
+    clipboard::{ClipboardError, Content, Item, Kind, Selection},
     geometry::Size,
     input::{Action, HeldReport, InputError, Outcome},
     picture::{Answer, PictureRequest},
+    settle::{Settle, Settled},
+    windows::{Verb, WindowError, WindowId, WindowInfo},
 };
 
 /// Why there is no picture.
@@ -32,6 +36,28 @@ pub enum ActError {
     Input(#[from] InputError),
 }
 
+/// Why nothing was read from the clipboard or written to it.
+#[derive(Debug, thiserror::Error)]
+pub enum ShareError {
+    /// There is no desktop.
+    #[error(transparent)]
+    Desktop(#[from] DesktopError),
+    /// There is one, but its clipboard failed.
+    #[error(transparent)]
+    Clipboard(#[from] ClipboardError),
+}
+
+/// Why windows were not listed, or nothing became of what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ManageError {
+    /// There is no desktop.
+    #[error(transparent)]
+    Desktop(#[from] DesktopError),
+    /// There is one, but it did not do it.
+    #[error(transparent)]
+    Window(#[from] WindowError),
+}
+
 impl Desktop {
     /// A picture. One that breaks off with its desktop is taken from the next one, once: looking changes nothing.
     /// Dropping the future abandons the work.
@@ -44,6 +70,17 @@ impl Desktop {
             }
             answer => Ok(answer?),
         }
+    }
+
+    /// Waits until the screen is at rest, as [`Screen::settle`](super::capture::Screen::settle) does. A desktop that
+    /// dies meanwhile ends the wait: what the caller waited for is gone with it. Dropping the future abandons the wait.
+    pub async fn settle(
+        &self,
+        settle: Settle,
+        since: Option<Instant>,
+    ) -> Result<Settled, PictureError> {
+        let running = self.running().await?;
+        Ok(running.attached.screen.settle(settle, since).await?)
     }
 
     /// The size of the screen, asked from its server. Follows a restart like [`Desktop::picture`].
@@ -63,19 +100,14 @@ impl Desktop {
         Ok(self.running().await?.attached.screen.resize(size).await?)
     }
 
-    /// Performs one action. It is tried again on the next desktop only when this one took nothing of it.
-    /// Dropping the future calls the action off.
+    /// Performs one action. It is tried again on the next desktop only when this one took nothing of it. Stillness
+    /// counts from its end. Dropping the future calls the action off.
     pub async fn perform(&self, action: Action, declared: (i64, i64)) -> Result<Outcome, ActError> {
         let running = self.running().await?;
-        match running
-            .attached
-            .input
-            .perform(action.clone(), declared)
-            .await
-        {
+        match running.attached.perform(action.clone(), declared).await {
             Err(InputError::Stopped) => {
                 let next = self.successor(&running).await?;
-                Ok(next.attached.input.perform(action, declared).await?)
+                Ok(next.attached.perform(action, declared).await?)
             }
             outcome => Ok(outcome?),
         }
@@ -91,8 +123,66 @@ impl Desktop {
         Ok(self.running().await?.attached.input.reset().await?)
     }
 
+    /// What lies on a selection, in the first of these kinds that is there. Tried again on the next
+    /// desktop when the display of this one took no connection, as are the next two.
+    pub async fn copied(
+        &self,
+        selection: Selection,
+        wanted: Vec<Kind>,
+    ) -> Result<Item, ShareError> {
+        let running = self.running().await?;
+        let clipboard = &running.attached.clipboard;
+        match clipboard.read_first(selection, wanted.clone()).await {
+            Err(error) if error.is_unreachable() => {
+                let next = self.successor(&running).await?;
+                let clipboard = &next.attached.clipboard;
+                Ok(clipboard.read_first(selection, wanted).await?)
+            }
+            done => Ok(done?),
+        }
+    }
+
+    /// Puts something onto a selection.
+    pub async fn copy(&self, selection: Selection, content: Content) -> Result<(), ShareError> {
+        let running = self.running().await?;
+        let clipboard = &running.attached.clipboard;
+        match clipboard.write(selection, content.clone()).await {
+            Err(error) if error.is_unreachable() => {
+                let next = self.successor(&running).await?;
+                Ok(next.attached.clipboard.write(selection, content).await?)
+            }
+            done => Ok(done?),
+        }
+    }
+
+    /// All windows, the topmost first.
+    pub async fn windows(&self) -> Result<Vec<WindowInfo>, ManageError> {
+        let running = self.running().await?;
+        match running.attached.windows.list().await {
+            Err(error) if error.is_unreachable() => {
+                let next = self.successor(&running).await?;
+                Ok(next.attached.windows.list().await?)
+            }
+            done => Ok(done?),
+        }
+    }
+
+    /// Does something with a window; gives the window as it is then, unless it is closed. Never on another desktop than
+    /// the one that runs now: an id means another window there.
+    pub async fn manage(
+        &self,
+        id: WindowId,
+        verb: Verb,
+    ) -> Result<Option<WindowInfo>, ManageError> {
+        let running = self.running().await?;
+        Ok(running.attached.windows.perform(id, verb).await?)
+    }
+
     /// The desktop after one whose connections broke.
-    async fn successor(&self, broken: &Arc<Running>) -> Result<Arc<Running>, DesktopError> {
+    pub(super) async fn successor(
+        &self,
+        broken: &Arc<Running>,
+    ) -> Result<Arc<Running>, DesktopError> {
         let wait = self.wait;
         match tokio::time::timeout(wait, self.changed_from(broken)).await {
             Ok(Some(running)) => Ok(running),

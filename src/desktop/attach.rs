@@ -1,13 +1,16 @@
-//! Our own connections to a running display: one for pictures, one for input, each with threads of its own.
+//! Our own connections to a running display: one for pictures, one for input, each with threads of its own, at once;
+//! those for clipboard and windows with their first use.
 
 use std::sync::Arc;
 
 use super::{
     StartError,
     capture::Screen,
-    input::{Input, InputOptions},
+    clipboard::Clipboard,
+    input::{Action, Input, InputError, InputOptions, Outcome},
     launch::Context,
     readiness::apart,
+    windows::Windows,
     x11::{self, Address, X11Source, XtestSink},
 };
 use crate::telemetry::Metrics;
@@ -19,6 +22,10 @@ pub struct Attached {
     pub screen: Screen,
     /// Input.
     pub input: Input,
+    /// Clipboard.
+    pub clipboard: Clipboard,
+    /// Windows.
+    pub windows: Windows,
 }
 
 /// Connects to a display whose X server answers.
@@ -30,7 +37,7 @@ pub async fn attach(context: &Context, address: &Address) -> Result<Attached, St
         let screen = Box::new(X11Source::open(&address).map_err(boxed)?);
         let (connection, number) = x11::connect(&address).map_err(boxed)?;
         let sink = Box::new(XtestSink::new(connection, number).map_err(boxed)?);
-        join(screen, sink, max_hold, metrics)
+        join(screen, sink, address, max_hold, metrics)
     });
     attached.await.map_err(boxed)?
 }
@@ -39,6 +46,7 @@ pub async fn attach(context: &Context, address: &Address) -> Result<Attached, St
 pub fn join(
     source: Box<dyn super::capture::FrameSource>,
     sink: Box<dyn super::input::InputSink>,
+    address: Address,
     max_hold: std::time::Duration,
     metrics: Arc<Metrics>,
 ) -> Result<Attached, StartError> {
@@ -49,7 +57,12 @@ pub fn join(
         on_moved: Box::new(move || moved.invalidate()),
     };
     let input = Input::spawn(sink, options, metrics).map_err(boxed)?;
-    Ok(Attached { screen, input })
+    Ok(Attached {
+        screen,
+        input,
+        clipboard: Clipboard::new(address.clone()),
+        windows: Windows::new(address),
+    })
 }
 
 fn boxed(error: impl std::error::Error + Send + Sync + 'static) -> StartError {
@@ -57,6 +70,20 @@ fn boxed(error: impl std::error::Error + Send + Sync + 'static) -> StartError {
 }
 
 impl Attached {
+    /// Performs one action; stillness counts from its end, however it ended.
+    pub async fn perform(
+        &self,
+        action: Action,
+        declared: (i64, i64),
+    ) -> Result<Outcome, InputError> {
+        let looks_only = matches!(action, Action::CursorPosition);
+        let outcome = self.input.perform(action, declared).await;
+        if !looks_only {
+            self.screen.acted();
+        }
+        outcome
+    }
+
     /// Resolves when one of them broke, with the reason. May be dropped and called again.
     pub async fn closed(&self) -> String {
         tokio::select! {

@@ -319,6 +319,10 @@ impl Driver {
     /// Of an existing desktop our connections are all we have: when they break, it is gone.
     fn lost(&mut self, reason: String) {
         let host = |live: &&Live| live.provider == Provider::Host;
+        if let Some(live) = &self.live {
+            // Whoever acts through the connection that is left must not go on beside the next one.
+            live.attached.input.end();
+        }
         let Some(live) = self.live.as_ref().filter(host) else {
             return self.event(Event::ConnectionLost);
         };
@@ -472,6 +476,12 @@ impl Driver {
         match result {
             Ok(attached) => {
                 if let (Some(live), Some(running)) = (&mut self.live, self.running.take()) {
+                    // What we own on the clipboard stays ours.
+                    let clipboard = live.attached.clipboard.clone();
+                    let attached = Attached {
+                        clipboard,
+                        ..attached
+                    };
                     live.attached = attached.clone();
                     self.set_running(attached, running.ended.clone());
                 }

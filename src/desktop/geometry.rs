@@ -61,6 +61,28 @@ impl Frame {
         Self { declared, native }
     }
 
+    /// Lays a declared size over the native one; a side that is not given follows the other and keeps the aspect,
+    /// none means native. Sides are cut to 1 to `most`.
+    pub fn keeping_aspect(
+        width: Option<u32>,
+        height: Option<u32>,
+        most: u32,
+        native: Size,
+    ) -> Self {
+        let aspect = |side: u32, from: u32, to: u32| {
+            let (side, from, to) = (u64::from(side), u64::from(from.max(1)), u64::from(to));
+            u32::try_from((side * to + from / 2) / from).unwrap_or(most)
+        };
+        let bound = |side: u32| side.clamp(1, most);
+        let (width, height) = match (width.map(bound), height.map(bound)) {
+            (None, None) => (native.width, native.height),
+            (Some(w), None) => (w, bound(aspect(w, native.width, native.height))),
+            (None, Some(h)) => (bound(aspect(h, native.height, native.width)), h),
+            (Some(w), Some(h)) => (w, h),
+        };
+        Self::new(i64::from(width), i64::from(height), native)
+    }
+
     /// The size the client works in.
     pub fn declared(&self) -> Size {
         self.declared

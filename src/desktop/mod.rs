@@ -25,10 +25,13 @@
 pub mod access;
 pub mod attach;
 pub mod authority;
+pub mod batch;
 pub mod capture;
+pub mod clipboard;
 pub mod command;
 mod driver;
 pub mod encode;
+pub mod errand;
 pub mod error;
 pub mod geometry;
 pub mod input;
@@ -41,9 +44,11 @@ pub mod readiness;
 pub mod relay;
 pub mod rfb;
 pub mod session;
+pub mod settle;
 pub mod state;
 pub mod viewers;
 pub mod vocabulary;
+pub mod windows;
 pub mod x11;
 
 use std::{

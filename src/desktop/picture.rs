@@ -96,18 +96,7 @@ pub struct Layout {
 impl PictureRequest {
     /// The declared frame on a screen of this size.
     pub fn frame(&self, native: Size) -> Frame {
-        let aspect = |side: u32, from: u32, to: u32| {
-            let (side, from, to) = (u64::from(side), u64::from(from.max(1)), u64::from(to));
-            u32::try_from((side * to + from / 2) / from).unwrap_or(MAX_SIDE)
-        };
-        let bound = |side: u32| side.clamp(1, MAX_SIDE);
-        let (width, height) = match (self.width.map(bound), self.height.map(bound)) {
-            (None, None) => (native.width, native.height),
-            (Some(w), None) => (w, bound(aspect(w, native.width, native.height))),
-            (None, Some(h)) => (bound(aspect(h, native.height, native.width)), h),
-            (Some(w), Some(h)) => (w, h),
-        };
-        Frame::new(i64::from(width), i64::from(height), native)
+        Frame::keeping_aspect(self.width, self.height, MAX_SIDE, native)
     }
 
     /// What to cut and what size to give it; `None` when the region is empty or leaves the declared frame.

@@ -246,7 +246,8 @@ impl Display {
         self.sync()
     }
 
-    fn event_within(&self, time: Duration) -> Outcome<Option<Event>> {
+    /// The next event, if one comes in time.
+    pub(crate) fn event_within(&self, time: Duration) -> Outcome<Option<Event>> {
         self.connection.flush()?;
         if let Some(event) = self.connection.poll_for_event()? {
             return Ok(Some(event));

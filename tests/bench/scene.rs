@@ -1,12 +1,22 @@
 //! What stands on the desktop: terminals full of coloured text, or a window that looks like a photograph. The same in
 //! each run.
 
-use std::{fmt::Write as _, fs, path::PathBuf, time::Duration};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::PathBuf,
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    time::{Duration, Instant},
+};
 
 use x11rb::{
     connection::Connection,
-    protocol::xproto::{
-        ConnectionExt as _, CreateGCAux, CreateWindowAux, ImageFormat, Window, WindowClass,
+    protocol::{
+        Event,
+        xproto::{
+            ChangeGCAux, ConnectionExt as _, CreateGCAux, CreateWindowAux, EventMask, ImageFormat,
+            Rectangle, Window, WindowClass,
+        },
     },
 };
 
@@ -189,6 +199,118 @@ impl Recorder {
         });
         let bytes = fs::read(&self.file)?;
         Ok(there.is_ok() && bytes.get(start..) == Some(text.as_bytes()))
+    }
+}
+
+/// A window that redraws for a while after each click, by a thread of its own. Closed when dropped.
+#[derive(Debug)]
+pub(crate) struct Restless<'a> {
+    display: &'a Display,
+    window: Window,
+    redrawn: Receiver<Instant>,
+}
+
+impl<'a> Restless<'a> {
+    const PLACE: (i16, i16, u16, u16) = (400, 300, 320, 200);
+    const FRAME: Duration = Duration::from_millis(16);
+
+    /// Opens it above all others.
+    pub(crate) fn open(display: &'a Display, busy: Duration) -> Outcome<Self> {
+        let own = display.again()?;
+        let window = own.connection.generate_id()?;
+        let (x, y, width, height) = Self::PLACE;
+        let attributes = CreateWindowAux::new()
+            .override_redirect(1)
+            .background_pixel(0x0030_6090)
+            .event_mask(
+                EventMask::EXPOSURE | EventMask::BUTTON_PRESS | EventMask::STRUCTURE_NOTIFY,
+            );
+        let (depth, class) = (x11rb::COPY_DEPTH_FROM_PARENT, WindowClass::INPUT_OUTPUT);
+        own.connection.create_window(
+            depth,
+            window,
+            own.root,
+            x,
+            y,
+            width,
+            height,
+            0,
+            class,
+            0,
+            &attributes,
+        )?;
+        own.connection.map_window(window)?;
+        own.connection.flush()?;
+        while !matches!(own.connection.wait_for_event()?, Event::Expose(_)) {}
+        let (sender, redrawn) = sync_channel(1);
+        #[expect(clippy::disallowed_methods, reason = "the benchmark is not the daemon")]
+        std::thread::spawn(move || Self::serve(&own, window, busy, &sender));
+        Ok(Self {
+            display,
+            window,
+            redrawn,
+        })
+    }
+
+    /// Until the window is closed.
+    fn serve(
+        own: &Display,
+        window: Window,
+        busy: Duration,
+        done: &SyncSender<Instant>,
+    ) -> Outcome<()> {
+        let context = own.connection.generate_id()?;
+        own.connection
+            .create_gc(context, window, &CreateGCAux::new())?;
+        let mut colour = 1_u32;
+        loop {
+            match own.connection.wait_for_event()? {
+                Event::ButtonPress(_) => {}
+                Event::DestroyNotify(_) => return Ok(()),
+                _ => continue,
+            }
+            let end = Instant::now() + busy;
+            let mut last = Instant::now();
+            // Noted before it is drawn: nobody may call the window still earlier than that and the quiet time.
+            while Instant::now() < end {
+                last = Instant::now();
+                colour = colour.wrapping_mul(7919).wrapping_add(1);
+                let (_, _, width, height) = Self::PLACE;
+                let all = Rectangle {
+                    x: 0,
+                    y: 0,
+                    width,
+                    height,
+                };
+                own.connection
+                    .change_gc(context, &ChangeGCAux::new().foreground(colour))?;
+                own.connection
+                    .poly_fill_rectangle(window, context, &[all])?;
+                own.sync()?;
+                let left = end.saturating_duration_since(Instant::now());
+                own.event_within(Self::FRAME.min(left))?;
+            }
+            done.send(last)?;
+        }
+    }
+
+    /// Its middle.
+    pub(crate) fn middle() -> (i32, i32) {
+        let (x, y, width, height) = Self::PLACE;
+        let middle = |at: i16, length: u16| i32::from(at) + i32::from(length / 2);
+        (middle(x, width), middle(y, height))
+    }
+
+    /// When it was redrawn for the last time after the last click.
+    pub(crate) fn last_redraw(&self) -> Outcome<Instant> {
+        Ok(self.redrawn.recv_timeout(PATIENCE)?)
+    }
+}
+
+impl Drop for Restless<'_> {
+    fn drop(&mut self) {
+        let closed = self.display.connection.destroy_window(self.window);
+        let _ = closed.map(x11rb::cookie::VoidCookie::check);
     }
 }
 

@@ -8,6 +8,12 @@ use crate::Outcome;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Samples(Vec<Duration>);
 
+impl FromIterator<Duration> for Samples {
+    fn from_iter<I: IntoIterator<Item = Duration>>(samples: I) -> Self {
+        Self(samples.into_iter().collect())
+    }
+}
+
 impl Samples {
     /// The sample below which this part of them lies.
     pub(crate) fn quantile(&self, percent: usize) -> Duration {

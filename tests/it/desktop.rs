@@ -7,8 +7,15 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use deskd::desktop::{authority, x11::Address};
+use deskd::desktop::{
+    authority,
+    x11::{self, Address},
+};
 use serde_json::{Value, json};
+use x11rb::{
+    connection::Connection,
+    protocol::xproto::{ConnectionExt as _, MapState},
+};
 
 use crate::support::{
     daemon::{Daemon, PATIENCE, json as json_of},
@@ -19,7 +26,7 @@ const ACTION: &str = "/api/v0/desktop/action";
 const SHOT: &str = "/api/v0/desktop/screenshot";
 
 /// Where the test's own windows connect to.
-async fn address(daemon: &Daemon) -> Address {
+pub async fn address(daemon: &Daemon) -> Address {
     let desktop = daemon.started().await;
     let display = desktop["display"].as_str().expect("a display").to_owned();
     let file = fs::read(desktop["xauthority"].as_str().expect("a file")).expect("the cookie file");
@@ -29,13 +36,13 @@ async fn address(daemon: &Daemon) -> Address {
 }
 
 /// A program that says `ready` when it has the keyboard and writes what it was given into a file.
-struct Entry {
+pub struct Entry {
     child: Child,
     file: std::path::PathBuf,
 }
 
 impl Entry {
-    async fn start(daemon: &Daemon, script: &str) -> Self {
+    pub async fn start(daemon: &Daemon, script: &str) -> Self {
         let file = daemon.home().path().join("written");
         let path = format!("{}/tests/it/programs/{script}", env!("CARGO_MANIFEST_DIR"));
         let mut command = daemon.program("/usr/bin/python3").await;
@@ -57,7 +64,7 @@ impl Entry {
     }
 
     /// What it has written when it ends.
-    fn finish(mut self) -> String {
+    pub fn finish(mut self) -> String {
         assert!(self.child.wait().expect("a child").success());
         fs::read_to_string(&self.file).expect("what it wrote")
     }
@@ -417,5 +424,40 @@ async fn requests_right_after_a_crash_of_the_x_server_are_served_by_the_next_one
             (&desktop["state"], &desktop["restarts"]),
             (&json!("running"), &json!(restarts))
         );
+    }
+}
+
+#[tokio::test]
+async fn the_first_click_of_a_fresh_desktop_opens_the_menu() {
+    for _ in 0..3 {
+        let daemon = Daemon::start(&[]);
+        let click = json!({"action": "right_click", "coordinate": [600, 400]});
+        daemon.action(click).await;
+        let (connection, screen) = x11::connect(&address(&daemon).await).expect("a connection");
+        let root = connection.setup().roots[screen].root;
+        let shown = |window: &u32| {
+            let attributes = connection.get_window_attributes(*window).expect("sent");
+            let place = connection.get_geometry(*window).expect("sent").reply();
+            let seen = attributes
+                .reply()
+                .is_ok_and(|a| a.map_state == MapState::VIEWABLE);
+            // The window manager's helpers lie outside of the screen.
+            seen && place.is_ok_and(|place| place.x >= 0 && place.y >= 0)
+        };
+        let menu = async {
+            loop {
+                let windows = connection
+                    .query_tree(root)
+                    .expect("sent")
+                    .reply()
+                    .expect("a tree");
+                if windows.children.iter().any(shown) {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let opened = tokio::time::timeout(PATIENCE, menu).await;
+        opened.expect("the menu opens");
     }
 }

@@ -123,6 +123,16 @@ mod supported {
     }
 
     #[tokio::test]
+    async fn stillness_is_refused_where_nobody_reports_changes() {
+        let server = XServer::start(640, 480);
+        let daemon = daemon(&server, &[]);
+        let answer = daemon.get(&format!("{SCREENSHOT}&settle_ms=100")).await;
+        let (status, body) = json_of(answer).await;
+        assert_eq!(status, 501, "{body}");
+        assert_eq!(body["code"], "settle_unsupported", "{body}");
+    }
+
+    #[tokio::test]
     async fn pictures_show_the_existing_desktop() {
         let server = XServer::start(640, 480);
         let _window = Window::open(&server, 40, 30, 100, 80);

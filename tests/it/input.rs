@@ -8,7 +8,7 @@ use crate::{
 };
 use deskd::desktop::{
     geometry::Point,
-    input::{Action, Button, HeldReport, InputError, Outcome, ScrollDirection},
+    input::{Action, Button, HeldReport, InputError, Outcome},
     keys::{self, Keysym},
 };
 
@@ -56,13 +56,14 @@ async fn pointer_actions_land_where_the_declared_frame_says() {
     assert_eq!(window.events().last().map(String::as_str), Some("~ 1919,0"));
     let scroll = Action::Scroll {
         at: Some(at(10, 10)),
-        direction: ScrollDirection::Left,
-        clicks: 7,
+        right: -7,
+        down: 0,
     };
     input.perform(scroll, (0, 0)).await.expect("a scroll");
     assert_eq!(window.clicks(), ["+6 10,10", "-6 10,10"].repeat(7));
     let drag = Action::Drag {
-        path: vec![at(100, 100), at(200, 150)],
+        from: Some(at(100, 100)),
+        path: vec![at(200, 150)],
         button: Button::Left,
     };
     input.perform(drag, (0, 0)).await.expect("a drag");
@@ -212,6 +213,7 @@ async fn texts_and_drags_that_are_called_off_leave_nothing_down() {
     let server = XServer::start(800, 600);
     let (window, input) = (Recorder::open(&address(&server)), input(&server, LONG));
     let drag = Action::Drag {
+        from: None,
         path: (0..400_000).map(|i| at(i % 800, i % 600)).collect(),
         button: Button::Left,
     };

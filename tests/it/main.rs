@@ -6,15 +6,23 @@
     reason = "one binary: helpers are public to its own modules only, and serve several of them"
 )]
 
+mod agents;
+mod batch;
 mod capture;
+mod clipboard;
+mod computer;
 mod desktop;
+mod held;
 mod host;
 mod hostile;
 mod input;
+mod loans;
 mod processes;
 mod relay;
 mod server;
+mod settle;
 mod supervision;
 mod support;
 mod typing;
 mod vnc;
+mod windows;

@@ -337,12 +337,11 @@ async fn a_broken_connection_is_made_anew_without_a_restart() {
     let fixture = Fixture::new(|_, _| {});
     let first = fixture.running().await;
     let pid = fixture.desktop.status().pid;
-    let ours = connections(&first.display);
-    assert!(!ours.is_empty());
-    for connection in ours {
-        nix::sys::socket::shutdown(connection, nix::sys::socket::Shutdown::Both)
-            .expect("breaking it");
-    }
+    // One that was made for a moment may be gone by now.
+    let broken = connections(&first.display)
+        .into_iter()
+        .filter(|fd| nix::sys::socket::shutdown(*fd, nix::sys::socket::Shutdown::Both).is_ok());
+    assert!(broken.count() > 0);
     tokio::time::timeout(PATIENCE, first.attached.closed())
         .await
         .expect("it is noticed");

@@ -1,18 +1,22 @@
 //! Wire types of the desktop routes, with their conversions.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     api::error::ApiError,
     desktop::{
-        geometry::{Rect, SIDE_RANGE, Size},
+        geometry::{SIDE_RANGE, Size},
         input::{Held, HeldReport},
-        picture::{Format, PictureRequest},
+        picture::{Format, Picture, PictureRequest},
+        settle::Rest,
         viewers::ViewerInfo,
         vocabulary::coder::CoderFields,
     },
 };
+
+use super::settle::{self, SettledBody, parse_rect};
 
 /// JPEG quality when the query names none.
 const DEFAULT_QUALITY: u8 = 80;
@@ -195,6 +199,14 @@ pub struct ScreenshotQuery {
     /// Most bytes of the answer; quality, then size are lowered until it fits.
     #[param(minimum = 1)]
     pub max_bytes: Option<u64>,
+    /// The picture is taken when nothing has changed for so many milliseconds, or at the timeout.
+    #[param(minimum = 0, maximum = 10_000)]
+    pub settle_ms: Option<i64>,
+    /// Longest wait for that in milliseconds; 5000 when absent.
+    #[param(minimum = 0, maximum = 60_000)]
+    pub settle_timeout_ms: Option<i64>,
+    /// Places whose changes do not count: `x,y,w,h` in the declared frame, several separated by `;`.
+    pub settle_ignore: Option<String>,
 }
 
 /// Largest side of a picture in pixels.
@@ -204,7 +216,7 @@ impl ScreenshotQuery {
     /// The request that the query stands for, or the parameter that is wrong.
     pub fn request(&self, if_none_match: Option<String>) -> Result<PictureRequest, ApiError> {
         let wrong = |field: &str, detail: &str| {
-            let message = format!("The query parameter \"{field}\" is not as it should be.");
+            let message = format!("The parameter \"{field}\" is not as it should be.");
             ApiError::invalid_field(message, field, detail)
         };
         let side = |field, value: Option<i64>| match value {
@@ -226,7 +238,7 @@ impl ScreenshotQuery {
                 .ok_or_else(|| wrong("quality", "must be 1 to 100"))?,
         };
         let region = self.region.as_deref().map(|text| {
-            parse_region(text).ok_or_else(|| {
+            parse_rect(text).ok_or_else(|| {
                 wrong(
                     "region",
                     "must be x,y,w,h in pixels of the declared frame, w and h at least 1",
@@ -249,20 +261,12 @@ impl ScreenshotQuery {
             if_none_match,
         })
     }
-}
 
-fn parse_region(text: &str) -> Option<Rect> {
-    let mut numbers = text.split(',').map(|part| part.trim().parse::<i32>().ok());
-    let mut next = || numbers.next().flatten();
-    let (x, y) = (next()?, next()?);
-    let (width, height) = (u32::try_from(next()?).ok()?, u32::try_from(next()?).ok()?);
-    let over = numbers.next().is_some();
-    (width > 0 && height > 0 && !over).then_some(Rect {
-        x,
-        y,
-        width,
-        height,
-    })
+    /// The stillness that the picture waits for, or the parameter that is wrong.
+    pub fn settle(&self) -> Result<Option<Rest>, ApiError> {
+        let ignore = self.settle_ignore.as_deref();
+        settle::from_query(self.settle_ms, self.settle_timeout_ms, ignore)
+    }
 }
 
 /// JSON form of a picture.
@@ -284,6 +288,31 @@ pub struct PictureBody {
     pub cursor: Option<PointBody>,
     /// What was lowered for `max_bytes`.
     pub reduced: Option<String>,
+    /// How the wait for stillness ended, where one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settled: Option<SettledBody>,
+}
+
+/// A picture in base64.
+pub fn encoded(picture: &Picture) -> String {
+    STANDARD.encode(&picture.bytes)
+}
+
+impl PictureBody {
+    /// The JSON form.
+    pub fn new(picture: &Picture) -> Self {
+        Self {
+            data: encoded(picture),
+            media_type: picture.format.media_type(),
+            width: picture.size.width,
+            height: picture.size.height,
+            native_width: picture.native.width,
+            native_height: picture.native.height,
+            cursor: picture.cursor.map(|at| PointBody { x: at.x, y: at.y }),
+            reduced: picture.reduced.clone(),
+            settled: None,
+        }
+    }
 }
 
 /// A point in pixels.

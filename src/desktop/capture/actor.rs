@@ -12,7 +12,6 @@ use std::{
 };
 
 use prometheus_client::metrics::histogram::Histogram;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::sync::{oneshot, watch};
 
 use super::{
@@ -112,8 +111,7 @@ impl Actor {
         // Also when something below panics: whoever waits is told.
         let _ending = Ending(self.shared.clone());
         if let Err(error) = self.serve() {
-            tracing::warn!(error = &error as &dyn std::error::Error, "capture ended");
-            let _ = self.shared.cause.set(error.clone());
+            self.shared.fail(&error);
             self.refuse(&error);
         }
     }
@@ -142,22 +140,14 @@ impl Actor {
     /// Sleeps until a handle or the source says something.
     fn wait(&mut self) -> Result<(), CaptureError> {
         let left = self.used.map(|used| IDLE.saturating_sub(used.elapsed()));
-        let limit = left.and_then(|left| Timespec::try_from(left).ok());
-        let events = self.source.events();
-        let mut fds = vec![PollFd::new(&self.shared.bell, PollFlags::IN)];
-        fds.extend(events.as_ref().map(|fd| PollFd::new(fd, PollFlags::IN)));
-        match poll(&mut fds, limit.as_ref()) {
-            Ok(0) => self.tidy(),
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => {
-                return Err(CaptureError::Server {
-                    operation: "wait for events",
-                    source: Arc::new(io::Error::from(error)),
-                });
-            }
+        let woken = self.shared.bell.wait(self.source.events(), left);
+        let woken = woken.map_err(|error| CaptureError::Server {
+            operation: "wait for events",
+            source: Arc::new(error),
+        })?;
+        if !woken {
+            self.tidy();
         }
-        // Fails when the bell did not ring.
-        let _ = rustix::io::read(&self.shared.bell, &mut [0_u8; 8]);
         Ok(())
     }
 
@@ -325,6 +315,7 @@ impl Drop for Ending {
         public.events = None;
         drop(public);
         let _ = self.0.cause.set(CaptureError::Ended);
+        self.0.end();
         self.0.ended.cancel();
     }
 }

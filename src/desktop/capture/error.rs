@@ -18,7 +18,7 @@ pub enum CaptureError {
     #[error("the capture has ended")]
     Ended,
     /// Too many requests wait already; try again.
-    #[error("too many pictures are waiting")]
+    #[error("too many requests for pictures are waiting")]
     Busy,
     /// The region is empty or leaves the declared frame.
     #[error("the region {region:?} does not lie in the frame of {} x {} pixels", frame.width, frame.height)]
@@ -51,6 +51,9 @@ pub enum CaptureError {
     /// The screen is not one this capture can read.
     #[error("the screen cannot be captured: {0}")]
     Unsupported(String),
+    /// Nobody tells what changes on this screen.
+    #[error("this desktop does not report what changes on it, so nobody knows when it is at rest")]
+    SettleUnsupported,
     /// The screen did not take the size.
     #[error("the screen is {} x {} pixels and did not become {} x {}", is.width, is.height, wanted.width, wanted.height)]
     Resize {

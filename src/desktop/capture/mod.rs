@@ -12,10 +12,15 @@
 //! nothing changed since it was grabbed. The stamp of a picture is a pair of counters that the [`FrameSource`] keeps
 //! from the server's own reports (damage, cursor shape, pointer), and its entity tag is that stamp, so an unchanged
 //! screen costs no grab and no hash.
+//!
+//! Beside that, one thread follows which places change, on a connection of its own, and answers those who wait until
+//! nothing does: see [`super::settle`] and `stillness`.
 
 mod actor;
+mod bell;
 mod error;
 mod pool;
+mod stillness;
 mod store;
 
 use std::{
@@ -29,18 +34,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 pub use self::error::CaptureError;
 use self::{
     actor::{Actor, Message, Reply},
+    bell::Bell,
+    stillness::Stillness,
     store::Outcome,
 };
 use super::{
-    geometry::{Point, Size},
+    geometry::{Point, Rect, Size},
     picture::{Answer, PictureRequest},
+    settle::{Settle, Settled},
 };
 use crate::{sys, telemetry::Metrics};
 
@@ -112,6 +119,28 @@ pub trait FrameSource: Send + 'static {
 
     /// Gives memory back that no frame uses.
     fn tidy(&mut self);
+
+    /// Gives away the reports of changed places, once. `None` without such reports.
+    fn take_changes(&mut self) -> Option<Box<dyn ChangeSource>> {
+        None
+    }
+}
+
+/// Which places of a screen change. Used from one thread, not the one of the [`FrameSource`].
+///
+/// A place is reported when it changes, and then not again before [`ChangeSource::watch_all`].
+pub trait ChangeSource: Send + 'static {
+    /// Readable as soon as the server reported something.
+    fn events(&self) -> BorrowedFd<'_>;
+
+    /// Adds the places that were reported, in native pixels, without a round trip.
+    fn take(&mut self, places: &mut Vec<Rect>) -> Result<(), CaptureError>;
+
+    /// From now on every change is reported again. A round trip: what changed before it is there to be taken.
+    fn watch_all(&mut self) -> Result<(), CaptureError>;
+
+    /// Pixels of a place as in [`super::pixels`], rows without gaps. `None` when it is not on the screen any more.
+    fn grab(&mut self, place: Rect) -> Result<Option<Vec<u8>>, CaptureError>;
 }
 
 impl fmt::Debug for Shot {
@@ -133,25 +162,35 @@ pub struct Screen {
 struct Owner {
     shared: Arc<Shared>,
     inbox: SyncSender<Message>,
+    /// `None` when the source does not report changed places.
+    stillness: Option<Stillness>,
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::SeqCst);
-        self.shared.ring();
+        self.shared.end();
     }
 }
 
 impl Screen {
     /// Starts the threads. Fails when the system gives no thread, descriptor or random number.
-    pub fn spawn(source: Box<dyn FrameSource>, metrics: Arc<Metrics>) -> io::Result<Self> {
+    pub fn spawn(mut source: Box<dyn FrameSource>, metrics: Arc<Metrics>) -> io::Result<Self> {
         let events = source.events().map(|fd| fd.try_clone_to_owned());
         let shared = Arc::new(Shared::new(events.transpose()?)?);
         let (inbox, requests) = sync_channel(QUEUE);
+        let changes = source.take_changes();
         let actor = Actor::new(source, shared.clone(), requests, metrics)?;
         sys::thread::spawn("capture", move || actor.run())?;
+        let mut owner = Owner {
+            shared: shared.clone(),
+            inbox,
+            stillness: None,
+        };
+        if let Some(changes) = changes {
+            owner.stillness = Some(Stillness::spawn(changes, &shared)?);
+        }
         Ok(Self {
-            owner: Arc::new(Owner { shared, inbox }),
+            owner: Arc::new(owner),
         })
     }
 
@@ -182,6 +221,27 @@ impl Screen {
         }
     }
 
+    /// Waits until the screen is at rest: nothing that counts changed for the quiet time, reckoned from `since` or from
+    /// the last change or the last input of ours ([`Screen::acted`]), whichever was latest. A screen that has been at rest for so long already is answered at once.
+    /// Blinking carets do not count, nor does the pointer. Waits for no picture, and no picture waits for it. Dropping
+    /// the future abandons the wait.
+    ///
+    /// # Errors
+    /// [`CaptureError::SettleUnsupported`]; [`CaptureError::Busy`] when 256 wait already; [`CaptureError::ConnectionLost`]
+    /// and [`CaptureError::Ended`] at once, also in the middle.
+    pub async fn settle(
+        &self,
+        settle: Settle,
+        since: Option<Instant>,
+    ) -> Result<Settled, CaptureError> {
+        let Owner {
+            shared, stillness, ..
+        } = &*self.owner;
+        let stillness = stillness.as_ref().ok_or(CaptureError::SettleUnsupported)?;
+        let since = since.max(*shared.acted());
+        stillness.settle(settle, since, shared).await
+    }
+
     /// Size of the screen, asked from its server.
     pub async fn native_size(&self) -> Result<Size, CaptureError> {
         let (reply, answer) = oneshot::channel();
@@ -203,6 +263,12 @@ impl Screen {
     /// counts; the next picture asks the server.
     pub fn invalidate(&self) {
         self.owner.shared.moves.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Input of ours has ended just now, and a program may still have to answer it: stillness counts from now on. Input
+    /// of people is not told: a screen comes to rest while somebody moves the pointer.
+    pub fn acted(&self) {
+        *self.owner.shared.acted() = Some(Instant::now());
     }
 
     /// Resolves with the reason when no more pictures will come. May be dropped and called again.
@@ -229,12 +295,17 @@ struct Shared {
     /// Makes entity tags of two captures differ.
     run: u64,
     /// Wakes the capture thread.
-    bell: OwnedFd,
+    bell: Bell,
+    /// Wakes the stillness thread.
+    stillness_bell: Bell,
+    /// Both threads are to end.
     stop: AtomicBool,
     /// The capture thread wants to be woken when a frame is given back.
     starved: AtomicBool,
     /// Times the pointer may have moved by our doing.
     moves: AtomicU64,
+    /// When input of ours last ended; held for a moment.
+    acted: Mutex<Option<Instant>>,
     /// What the capture thread last knew; held for a system call at most, never across an await.
     public: Mutex<Public>,
     ended: CancellationToken,
@@ -258,10 +329,12 @@ impl Shared {
     fn new(events: Option<OwnedFd>) -> io::Result<Self> {
         Ok(Self {
             run: getrandom::u64().map_err(io::Error::other)?,
-            bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            bell: Bell::new()?,
+            stillness_bell: Bell::new()?,
             stop: AtomicBool::new(false),
             starved: AtomicBool::new(false),
             moves: AtomicU64::new(0),
+            acted: Mutex::default(),
             public: Mutex::new(Public {
                 knowledge: None,
                 moves: 0,
@@ -274,8 +347,29 @@ impl Shared {
     }
 
     fn ring(&self) {
-        // Fails only when the counter is full, and then the bell rings already.
-        let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+        self.bell.ring();
+    }
+
+    fn ring_stillness(&self) {
+        self.stillness_bell.ring();
+    }
+
+    /// Ends both threads.
+    fn end(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.ring();
+        self.ring_stillness();
+    }
+
+    /// Notes why there will be no more pictures, and says so once.
+    fn fail(&self, error: &CaptureError) {
+        if self.cause.set(error.clone()).is_ok() {
+            tracing::warn!(error = error as &dyn std::error::Error, "capture ended");
+        }
+    }
+
+    fn acted(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.acted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn public(&self) -> MutexGuard<'_, Public> {
@@ -306,12 +400,7 @@ impl Shared {
             }
         }
         let events = public.events.as_ref()?;
-        let mut wait = [PollFd::new(events, PollFlags::IN)];
-        let now = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        if poll(&mut wait, Some(&now)) != Ok(0) {
+        if !bell::is_silent(events) {
             return None;
         }
         let etag = self.etag(knowledge.stamp, request);

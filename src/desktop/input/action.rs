@@ -44,41 +44,8 @@ impl Button {
     }
 }
 
-/// Where a wheel turns to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each says what it is")]
-pub enum ScrollDirection {
-    Up,
-    Down,
-    Left,
-    Right,
-}
-
-impl ScrollDirection {
-    /// The other way on the same axis.
-    #[must_use]
-    pub fn opposite(self) -> Self {
-        match self {
-            Self::Up => Self::Down,
-            Self::Down => Self::Up,
-            Self::Left => Self::Right,
-            Self::Right => Self::Left,
-        }
-    }
-
-    /// The wheel that turns there.
-    pub fn button(self) -> Button {
-        match self {
-            Self::Up => Button::WheelUp,
-            Self::Down => Button::WheelDown,
-            Self::Left => Button::WheelLeft,
-            Self::Right => Button::WheelRight,
-        }
-    }
-}
-
-/// One unit of input: no other action's steps come between its own. Points are in the declared frame
-/// and are clamped to it.
+/// One step of input as people know it: no other action's come between its own. Points are in the
+/// declared frame and are clamped to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Combinations down and up, one after the other.
@@ -98,8 +65,10 @@ pub enum Action {
         /// 1 to 3 are useful.
         count: u8,
     },
-    /// Down at the first point, through all others in steps, up at the last.
+    /// Down, through all points in steps, up at the last.
     Drag {
+        /// Where it begins; `None` begins where the pointer is.
+        from: Option<Point>,
         /// Points to pass; nothing happens when empty.
         path: Vec<Point>,
         /// Which button.
@@ -109,14 +78,23 @@ pub enum Action {
     ButtonDown(Button),
     /// Releases a button, whoever pressed it.
     ButtonUp(Button),
-    /// Turns a wheel.
+    /// Turns the wheels, the vertical one first.
     Scroll {
         /// Where to move first.
         at: Option<Point>,
-        /// Which way.
-        direction: ScrollDirection,
-        /// How far, in clicks of the wheel.
-        clicks: u32,
+        /// Clicks to the right; negative to the left.
+        right: i32,
+        /// Clicks down; negative up.
+        down: i32,
+    },
+    /// Does nothing for a time, and lets nobody else act meanwhile.
+    Wait(Duration),
+    /// Another action while keys are held.
+    With {
+        /// Held together, pressed before and released after.
+        modifiers: Vec<Keysym>,
+        /// What is done meanwhile.
+        action: Box<Action>,
     },
     /// All keys down, a wait, all keys up.
     HoldKey {
@@ -129,6 +107,27 @@ pub enum Action {
     KeyDown(Vec<Keysym>),
     /// Releases keys, whoever pressed them.
     KeyUp(Vec<Keysym>),
+}
+
+impl Action {
+    /// The points that it names.
+    pub fn points(&self) -> Vec<Point> {
+        match self {
+            Self::Move(to) => vec![*to],
+            Self::Click { at, .. } | Self::Scroll { at, .. } => at.iter().copied().collect(),
+            Self::Drag { from, path, .. } => from.iter().chain(path).copied().collect(),
+            Self::With { action, .. } => action.points(),
+            Self::Key(_)
+            | Self::Type(_)
+            | Self::CursorPosition
+            | Self::ButtonDown(_)
+            | Self::ButtonUp(_)
+            | Self::HoldKey { .. }
+            | Self::KeyDown(_)
+            | Self::KeyUp(_)
+            | Self::Wait(_) => Vec::new(),
+        }
+    }
 }
 
 /// What an action came to.

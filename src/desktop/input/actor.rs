@@ -4,20 +4,24 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc::TryRecvError,
     },
     time::{Duration, Instant},
 };
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::{
     Action, Cancel, Held, HeldReport, InputError, InputOptions, InputSink, KeyStroke, Outcome,
     held::{Item, Ledger},
-    mailbox::{Job, Mailbox, Next, Perform},
-    plan::{Step, plan},
+    mailbox::{Hold, Job, Mailbox, Next, Order, Perform},
+    plan::{Step, begins_at_pointer, plan},
 };
 use crate::{
-    desktop::{geometry::Frame, keys::Keysym},
+    desktop::{
+        geometry::{Frame, Point},
+        keys::Keysym,
+    },
     telemetry::Metrics,
 };
 
@@ -29,6 +33,12 @@ pub(super) struct Actor {
     mailbox: Arc<Mailbox>,
     any_held: Arc<AtomicBool>,
     ledger: Ledger,
+}
+
+/// How an action failed: with nothing of it done, or maybe with some.
+enum Failure {
+    Before(InputError),
+    During(InputError),
 }
 
 /// Closes the mailbox however the thread ends, so that no caller waits for an answer that cannot come.
@@ -78,7 +88,10 @@ impl Actor {
             match self.mailbox.next() {
                 Next::Job(job) => self.job(job)?,
                 Next::Closed => return Ok(()),
-                Next::Empty => self.pause(None)?,
+                Next::Empty => {
+                    self.pause(self.sink.idle_deadline())?;
+                    self.sink.tidy()?;
+                }
             }
         }
     }
@@ -110,6 +123,7 @@ impl Actor {
     fn job(&mut self, job: Job) -> Result<(), InputError> {
         match job {
             Job::Perform(perform) => self.perform(perform),
+            Job::Hold(hold) => self.serve_unit(hold),
             Job::Held(reply) => answer(reply, self.held()),
             Job::Reset(reply) => {
                 let result = self.reset();
@@ -119,34 +133,82 @@ impl Actor {
     }
 
     fn perform(&mut self, perform: Perform) -> Result<(), InputError> {
-        let Perform {
-            action,
-            declared,
+        let result = self.do_action(&perform.action, perform.declared, &perform.cancel);
+        answer_action(perform.reply, result)
+    }
+
+    /// Does what the holder of the unit orders, and nothing else, until it ends the unit, goes away or is
+    /// called off. Meanwhile the guard works and questions are answered.
+    fn serve_unit(&mut self, hold: Hold) -> Result<(), InputError> {
+        let Hold {
+            orders,
             cancel,
-            reply,
-        } = perform;
-        let begin = Instant::now();
-        let frame = match self.frame(declared) {
-            Ok(frame) => frame,
-            Err(error) => {
-                // Nothing of it was done, so on another display it may be tried again.
-                let told = if error.is_fatal() {
-                    InputError::Stopped
-                } else {
-                    error.clone()
-                };
-                let _ = reply.send(Err(told));
-                return if error.is_fatal() { Err(error) } else { Ok(()) };
+            turn,
+        } = hold;
+        if turn.send(Ok(())).is_err() {
+            return Ok(());
+        }
+        loop {
+            match orders.try_recv() {
+                Ok(Order::Perform {
+                    action,
+                    declared,
+                    reply,
+                }) => {
+                    let result = self.do_action(&action, declared, &cancel);
+                    answer_action(reply, result)?;
+                }
+                Ok(Order::End { keep, reply }) => {
+                    let called_off = cancel.check();
+                    if called_off.is_err() || !keep {
+                        self.release_all()?;
+                    }
+                    let _ = reply.send(called_off);
+                    return Ok(());
+                }
+                Err(TryRecvError::Disconnected) => return self.release_all(),
+                Err(TryRecvError::Empty) => {
+                    if cancel.check().is_err() {
+                        return self.release_all();
+                    }
+                    self.answer_questions()?;
+                    self.pause(None)?;
+                }
             }
+        }
+    }
+
+    /// One action, whole. What it pressed and did not keep is released, and after a failure everything is.
+    fn do_action(
+        &mut self,
+        action: &Action,
+        declared: (i64, i64),
+        cancel: &Cancel,
+    ) -> Result<Outcome, Failure> {
+        let begin = Instant::now();
+        let frame = self.frame(declared).map_err(Failure::Before)?;
+        let result = self.act(action, &frame, cancel);
+        let clean = if result.is_ok() {
+            self.release(&self.ledger.transient())
+        } else {
+            self.release(&self.ledger.all())
         };
-        let result = self.act(&action, &frame, &cancel);
-        let clean = self.finish();
+        let clean = clean.and_then(|()| self.sink.sync());
         self.metrics
             .input_action_seconds
             .observe(begin.elapsed().as_secs_f64());
         self.publish();
         (self.options.on_moved)();
-        answer(reply, result.and_then(|outcome| clean.map(|()| outcome)))
+        result
+            .and_then(|outcome| clean.map(|()| outcome))
+            .map_err(Failure::During)
+    }
+
+    fn release_all(&mut self) -> Result<(), InputError> {
+        self.release(&self.ledger.all())?;
+        self.sink.sync()?;
+        self.publish();
+        Ok(())
     }
 
     /// The frame that an action's points are in, on the screen as it is now.
@@ -163,19 +225,18 @@ impl Actor {
         cancel: &Cancel,
     ) -> Result<Outcome, InputError> {
         let mut outcome = Outcome::Done;
-        for step in plan(action, frame)? {
+        let pointer = if begins_at_pointer(action) {
+            self.sink.pointer()?
+        } else {
+            Point { x: 0, y: 0 }
+        };
+        for step in plan(action, frame, pointer)? {
             cancel.check()?;
             if let Some(other) = self.step(step, frame, cancel)? {
                 outcome = other;
             }
         }
         Ok(outcome)
-    }
-
-    /// Releases what the action pressed and left down, and waits until the display has everything.
-    fn finish(&mut self) -> Result<(), InputError> {
-        self.release(&self.ledger.transient())?;
-        self.sink.sync()
     }
 
     fn step(
@@ -266,11 +327,16 @@ impl Actor {
             if Instant::now() >= until {
                 return Ok(());
             }
-            while let Some(reply) = self.mailbox.next_question() {
-                answer(reply, self.held())?;
-            }
+            self.answer_questions()?;
             self.pause(Some(until))?;
         }
+    }
+
+    fn answer_questions(&mut self) -> Result<(), InputError> {
+        while let Some(reply) = self.mailbox.next_question() {
+            answer(reply, self.held())?;
+        }
+        Ok(())
     }
 
     fn held(&mut self) -> Result<HeldReport, InputError> {
@@ -304,9 +370,25 @@ impl Actor {
     }
 }
 
+/// Gives the result to the caller. An error that ends the thread before anything was done is told as
+/// [`InputError::Stopped`]: on another display the action may be tried again.
+fn answer_action(
+    reply: oneshot::Sender<Result<Outcome, InputError>>,
+    result: Result<Outcome, Failure>,
+) -> Result<(), InputError> {
+    match result {
+        Err(Failure::Before(error)) if error.is_fatal() => {
+            let _ = reply.send(Err(InputError::Stopped));
+            Err(error)
+        }
+        Err(Failure::Before(error) | Failure::During(error)) => answer(reply, Err(error)),
+        Ok(outcome) => answer(reply, Ok(outcome)),
+    }
+}
+
 /// Gives the result to the caller, who may be gone; gives a fatal error to the thread, too.
 fn answer<T>(
-    reply: tokio::sync::oneshot::Sender<Result<T, InputError>>,
+    reply: oneshot::Sender<Result<T, InputError>>,
     result: Result<T, InputError>,
 ) -> Result<(), InputError> {
     let fatal = result

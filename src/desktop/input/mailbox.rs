@@ -6,10 +6,11 @@
 use std::{
     collections::VecDeque,
     io,
-    os::fd::{BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
+        mpsc,
     },
     time::{Duration, Instant},
 };
@@ -64,6 +65,14 @@ impl Wake {
     }
 }
 
+/// Waits until the display has sent something, or for the time to pass. May end early.
+pub fn wait_for(display: &impl AsFd, until: Instant) {
+    let limit = until.saturating_duration_since(Instant::now());
+    let limit = Timespec::try_from(limit).ok();
+    // An interrupted poll is an early end.
+    let _ = poll(&mut [PollFd::new(display, PollFlags::IN)], limit.as_ref());
+}
+
 /// Calls an action off. Clones speak of the same action.
 #[derive(Clone, Debug)]
 pub struct Cancel {
@@ -93,12 +102,24 @@ impl Cancel {
         self.wake.wake();
     }
 
+    /// Has the actor look at what it waits for.
+    pub(super) fn wake(&self) {
+        self.wake.wake();
+    }
+
     /// [`InputError::Cancelled`] once called off.
     pub fn check(&self) -> Result<(), InputError> {
         if self.flag.load(Ordering::Acquire) {
             return Err(InputError::Cancelled);
         }
         Ok(())
+    }
+
+    /// Waits until the display has sent something, for the time to pass, or for the cancellation. May end early.
+    pub fn wait_for(&self, display: &impl AsFd, until: Instant) -> Result<(), InputError> {
+        self.check()?;
+        self.wake.wait(Some(display.as_fd()), Some(until));
+        self.check()
     }
 
     /// Waits for the time to pass, or for the cancellation.
@@ -138,10 +159,35 @@ pub(super) struct Perform {
     pub(super) reply: oneshot::Sender<Result<Outcome, InputError>>,
 }
 
+/// What the holder of a unit asks.
+#[derive(Debug)]
+pub(super) enum Order {
+    Perform {
+        action: Action,
+        declared: (i64, i64),
+        reply: oneshot::Sender<Result<Outcome, InputError>>,
+    },
+    End {
+        /// What was kept down stays down.
+        keep: bool,
+        reply: oneshot::Sender<Result<(), InputError>>,
+    },
+}
+
+/// Several actions as one: while it lasts the queue gives out nothing else. The caller orders one after the
+/// other; when the sender of the orders is gone, so is the caller.
+#[derive(Debug)]
+pub(super) struct Hold {
+    pub(super) orders: mpsc::Receiver<Order>,
+    pub(super) cancel: Cancel,
+    pub(super) turn: oneshot::Sender<Result<(), InputError>>,
+}
+
 /// What the actor is asked.
 #[derive(Debug)]
 pub(super) enum Job {
     Perform(Perform),
+    Hold(Hold),
     Held(oneshot::Sender<Result<HeldReport, InputError>>),
     Reset(oneshot::Sender<Result<HeldReport, InputError>>),
 }
@@ -196,7 +242,7 @@ impl Mailbox {
             return Err(InputError::Busy);
         }
         match job {
-            Job::Perform(_) => state.queue.push_back(job),
+            Job::Perform(_) | Job::Hold(_) => state.queue.push_back(job),
             Job::Held(_) => state.queue.push_front(job),
             Job::Reset(_) => {
                 state.queue.push_front(job);
@@ -215,12 +261,15 @@ impl Mailbox {
         let mut state = self.state();
         state.running = None;
         while let Some(job) = state.queue.pop_front() {
-            if let Job::Perform(perform) = &job {
-                if perform.cancel.check().is_err() {
-                    continue;
-                }
-                state.running = Some(perform.cancel.clone());
+            let cancel = match &job {
+                Job::Perform(perform) => Some(&perform.cancel),
+                Job::Hold(hold) => Some(&hold.cancel),
+                Job::Held(_) | Job::Reset(_) => None,
+            };
+            if cancel.is_some_and(|cancel| cancel.check().is_err()) {
+                continue;
             }
+            state.running = cancel.cloned();
             return Next::Job(job);
         }
         if state.closed {

@@ -3,13 +3,16 @@
 //! ```text
 //!        job                   steps done, failed or called off
 //! Idle ------> Acting(action) ---------------------------------> Idle
-//!  |  \                          (its transient presses released)
-//!  |   `-- guard: held longer than max_hold -> released
+//!  | ^ \                 (its transient presses released; after a failure, all)
+//!  | |  `-- guard: held longer than max_hold -> released
+//!  | +--ended, or gone (all released)-- Unit: Acting, again and again, for one holder
+//!  | `--its turn------------------------^
 //!  `-- all handles dropped, or the display gone --> Ended (everything released, connection closed)
 //! ```
 //!
-//! `Idle` and `Acting` hold the sink and the ledger of what is down by our doing; `Acting` also its
-//! caller's reply and cancel flag; `Ended` holds the reason, which [`Input::closed`] gives.
+//! All hold the sink and the ledger of what is down by our doing; `Acting` also its caller's reply and
+//! cancel flag, `Unit` its holder's orders and one cancel flag for all of them; `Ended` holds the
+//! reason, which [`Input::closed`] gives.
 
 mod action;
 mod actor;
@@ -18,27 +21,30 @@ mod held;
 mod mailbox;
 mod plan;
 mod sink;
+mod unit;
 
 use std::{
     fmt, io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc::sync_channel,
     },
     time::Duration,
 };
 
 use tokio::sync::{oneshot, watch};
 
-pub use action::{Action, Button, Held, HeldReport, Outcome, ScrollDirection, TextReport};
+pub use action::{Action, Button, Held, HeldReport, Outcome, TextReport};
 pub use error::{Cause, InputError};
-pub use mailbox::Cancel;
+pub use mailbox::{Cancel, wait_for};
 pub use plan::{MAX_SCROLL, typable};
 pub use sink::{InputSink, KeyStroke, ServerHeld};
+pub use unit::Unit;
 
 use crate::{sys, telemetry::Metrics};
 use actor::Actor;
-use mailbox::{CancelOnDrop, Job, Mailbox, Perform};
+use mailbox::{CancelOnDrop, Hold, Job, Mailbox, Perform};
 
 /// How an [`Input`] behaves.
 pub struct InputOptions {
@@ -104,7 +110,7 @@ impl Input {
     /// points are in; 0 or less means native.
     ///
     /// Dropping the future calls the action off: one that waits never runs, one that runs stops at its
-    /// next step; either way everything it pressed is released before the next action.
+    /// next step; either way everything that is held is released before the next action, as after any failure.
     ///
     /// # Errors
     /// [`InputError::Busy`] when 256 jobs wait.
@@ -130,6 +136,26 @@ impl Input {
         result
     }
 
+    /// Waits for its turn and then holds the queue: several actions as one unit. Dropping the future gives
+    /// the place in the queue up.
+    ///
+    /// # Errors
+    /// [`InputError::Busy`] when 256 jobs wait.
+    pub async fn unit(&self) -> Result<Unit, InputError> {
+        let cancel = Cancel::new(self.shared.mailbox.wake.clone());
+        let (orders, taken) = sync_channel(1);
+        let (turn, its_turn) = oneshot::channel();
+        // Made first: dropping this future calls it off.
+        let unit = Unit::new(orders, cancel.clone());
+        let hold = Hold {
+            orders: taken,
+            cancel,
+            turn,
+        };
+        self.ask(Job::Hold(hold), its_turn).await?;
+        Ok(unit)
+    }
+
     /// What is down, by our doing and as the display sees it. Does not wait for actions that are queued,
     /// nor for the wait of the one that runs.
     pub async fn held(&self) -> Result<HeldReport, InputError> {
@@ -142,6 +168,12 @@ impl Input {
     pub async fn reset(&self) -> Result<HeldReport, InputError> {
         let (reply, answer) = oneshot::channel();
         self.ask(Job::Reset(reply), answer).await
+    }
+
+    /// Ends the thread, for all handles: the running action is called off, those that wait are told
+    /// [`InputError::Stopped`], everything held is released.
+    pub fn end(&self) {
+        self.shared.mailbox.close();
     }
 
     /// Whether something is down by our doing.

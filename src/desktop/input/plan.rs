@@ -37,8 +37,22 @@ pub(super) enum Step {
     Keep,
 }
 
-/// The steps of an action. An error means that nothing of it may be done.
-pub(super) fn plan(action: &Action, frame: &Frame) -> Result<Vec<Step>, InputError> {
+/// Whether the plan of an action needs to know where the pointer is.
+pub(super) fn begins_at_pointer(action: &Action) -> bool {
+    match action {
+        Action::Drag { from, .. } => from.is_none(),
+        Action::With { action, .. } => begins_at_pointer(action),
+        _ => false,
+    }
+}
+
+/// The steps of an action, with the pointer at `pointer` (native; matters to those that begin there). An
+/// error means that nothing of it may be done.
+pub(super) fn plan(
+    action: &Action,
+    frame: &Frame,
+    pointer: Point,
+) -> Result<Vec<Step>, InputError> {
     let go = |at: &Option<Point>| at.map(|at| Step::Move(frame.to_native(at)));
     let mut steps = Vec::new();
     match action {
@@ -52,16 +66,23 @@ pub(super) fn plan(action: &Action, frame: &Frame) -> Result<Vec<Step>, InputErr
             steps.extend(go(at));
             click(&mut steps, *button, u32::from(*count));
         }
-        Action::Drag { path, button } => drag(&mut steps, path, *button, frame),
+        Action::Drag { from, path, button } => {
+            steps.extend(go(from));
+            let from = from.map_or(pointer, |from| frame.to_native(from));
+            drag(&mut steps, from, path, *button, frame);
+        }
         Action::ButtonDown(button) => steps.extend([Step::Press(*button), Step::Keep]),
         Action::ButtonUp(button) => steps.push(Step::Release(*button)),
-        Action::Scroll {
-            at,
-            direction,
-            clicks,
-        } => {
+        Action::Scroll { at, right, down } => {
             steps.extend(go(at));
-            click(&mut steps, direction.button(), (*clicks).min(MAX_SCROLL));
+            turn(&mut steps, *down, Button::WheelUp, Button::WheelDown);
+            turn(&mut steps, *right, Button::WheelLeft, Button::WheelRight);
+        }
+        Action::Wait(duration) => steps.push(Step::Wait(*duration)),
+        Action::With { modifiers, action } => {
+            // Released after it, as everything that an action pressed and did not keep.
+            steps.push(Step::KeysDown(modifiers.clone()));
+            steps.extend(plan(action, frame, pointer)?);
         }
         Action::HoldKey { keys, duration } => {
             // What it pressed is released at its end, as at every action's.
@@ -79,13 +100,19 @@ fn click(steps: &mut Vec<Step>, button: Button, count: u32) {
     }
 }
 
-fn drag(steps: &mut Vec<Step>, path: &[Point], button: Button, frame: &Frame) {
-    let Some((first, rest)) = path.split_first() else {
+/// A wheel, one way or the other.
+fn turn(steps: &mut Vec<Step>, clicks: i32, back: Button, forth: Button) {
+    let button = if clicks < 0 { back } else { forth };
+    click(steps, button, clicks.unsigned_abs().min(MAX_SCROLL));
+}
+
+fn drag(steps: &mut Vec<Step>, start: Point, path: &[Point], button: Button, frame: &Frame) {
+    if path.is_empty() {
         return;
-    };
-    let mut from = frame.to_native(*first);
-    steps.extend([Step::Move(from), Step::Press(button)]);
-    for to in rest {
+    }
+    steps.push(Step::Press(button));
+    let mut from = start;
+    for to in path {
         let to = frame.to_native(*to);
         steps.extend(stretch(from, to).into_iter().map(Step::Move));
         from = to;
@@ -130,7 +157,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::desktop::{geometry::Size, input::action::ScrollDirection};
+    use crate::desktop::geometry::Size;
 
     fn frame() -> Frame {
         let native = Size {
@@ -145,7 +172,7 @@ mod tests {
     }
 
     fn steps(action: &Action) -> Vec<Step> {
-        plan(action, &frame()).expect("a plan")
+        plan(action, &frame(), at(960, 540)).expect("a plan")
     }
 
     #[test]
@@ -169,14 +196,47 @@ mod tests {
 
     #[test]
     fn scrolls_are_limited() {
-        let action = Action::Scroll {
-            at: None,
-            direction: ScrollDirection::Down,
-            clicks: 5000,
+        let scroll = |right, down| {
+            let at = None;
+            steps(&Action::Scroll { at, right, down })
         };
-        let steps = steps(&action);
+        let steps = scroll(0, 5000);
         assert_eq!(steps.len(), 200);
         assert_eq!(steps[0], Step::Press(Button::WheelDown));
+        let (up, left) = (Button::WheelUp, Button::WheelLeft);
+        let expected = [
+            Step::Press(up),
+            Step::Release(up),
+            Step::Press(left),
+            Step::Release(left),
+        ];
+        assert_eq!(scroll(-1, -1), expected);
+    }
+
+    #[test]
+    fn modifiers_come_first() {
+        let shift = vec![Keysym(0xffe1)];
+        let action = Action::With {
+            modifiers: shift.clone(),
+            action: Box::new(Action::Move(at(0, 0))),
+        };
+        let expected = [Step::KeysDown(shift), Step::Move(at(0, 0))];
+        assert_eq!(steps(&action), expected);
+        assert_eq!(action.points(), [at(0, 0)]);
+    }
+
+    #[test]
+    fn a_drag_may_begin_at_the_pointer() {
+        let from_pointer = Action::Drag {
+            from: None,
+            path: vec![at(640, 362)],
+            button: Button::Left,
+        };
+        assert!(begins_at_pointer(&from_pointer));
+        let steps = steps(&from_pointer);
+        assert_eq!(steps[0], Step::Press(Button::Left));
+        assert_eq!(steps[1], Step::Move(at(960, 543)));
+        assert_eq!(steps[2], Step::Release(Button::Left));
     }
 
     #[test]
@@ -211,7 +271,12 @@ mod tests {
         #[test]
         fn a_drag_passes_its_points_in_small_steps(path in prop::collection::vec((0..1280, 0..720), 1..5)) {
             let path: Vec<Point> = path.into_iter().map(|(x, y)| at(x, y)).collect();
-            let steps = steps(&Action::Drag { path: path.clone(), button: Button::Left });
+            let drag = Action::Drag { from: Some(path[0]), path: path[1..].to_vec(), button: Button::Left };
+            let steps = steps(&drag);
+            if path.len() == 1 {
+                prop_assert!(!steps.contains(&Step::Press(Button::Left)));
+                return Ok(());
+            }
             let moves: Vec<Point> = steps.iter().filter_map(|step| match step {
                 Step::Move(to) => Some(*to),
                 _ => None,

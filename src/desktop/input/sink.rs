@@ -1,6 +1,6 @@
 //! What injects: the one trait between the actor and a display.
 
-use std::{fmt::Debug, os::fd::BorrowedFd};
+use std::{fmt::Debug, os::fd::BorrowedFd, time::Instant};
 
 use super::{
     action::{Button, TextReport},
@@ -40,6 +40,15 @@ pub trait InputSink: Debug + Send + 'static {
     }
     /// Takes what the display has sent, without waiting. An error means that the display is gone.
     fn pump(&mut self) -> Result<(), InputError> {
+        Ok(())
+    }
+    /// When [`InputSink::tidy`] has something to do, if nothing is injected until then.
+    fn idle_deadline(&self) -> Option<Instant> {
+        None
+    }
+    /// Undoes what was set up for the last actions and is not needed meanwhile. Called between actions; may take half a
+    /// second when a program hangs.
+    fn tidy(&mut self) -> Result<(), InputError> {
         Ok(())
     }
     /// The size of the screen now.

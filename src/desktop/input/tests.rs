@@ -177,14 +177,17 @@ async fn a_dropped_future_releases_and_a_queued_one_never_runs() {
     let recorder = Recorder::default();
     let input = input(&recorder, LONG);
     let pressed = recorder.pressed();
-    let queued = input.perform(Action::Type("never".into()), (0, 0));
+    let mut running = Box::pin(input.perform(hold(0x61), (0, 0)));
+    let mut queued = Box::pin(input.perform(Action::Type("never".into()), (0, 0)));
     tokio::select! {
         biased;
-        _ = input.perform(hold(0x61), (0, 0)) => panic!("it holds for an hour"),
+        _ = &mut running => panic!("it holds for an hour"),
         // Polled after the hold was queued, so it stands behind it.
-        _ = queued => panic!("it waits"),
+        _ = &mut queued => panic!("it waits"),
         () = pressed.notified() => {}
     }
+    drop(queued);
+    drop(running);
     input
         .perform(Action::Type("next".into()), (0, 0))
         .await
@@ -292,4 +295,99 @@ async fn a_full_queue_is_busy() {
     let (busy, done): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_err);
     assert!(matches!(busy[..], [Err(InputError::Busy)]), "{busy:?}");
     assert_eq!(done.len(), mailbox::QUEUE);
+}
+
+#[tokio::test]
+async fn nothing_comes_between_the_actions_of_a_unit() {
+    let recorder = Recorder::default();
+    let input = input(&recorder, LONG);
+    let mut unit = input.unit().await.expect("its turn");
+    unit.perform(Action::Type("one".into()), (0, 0))
+        .await
+        .expect("one");
+    let other = input.perform(Action::Type("other".into()), (0, 0));
+    let rest = async {
+        // Asked and answered while the unit lasts, after the other action was queued.
+        input.held().await.expect("a report");
+        unit.perform(Action::ButtonDown(Button::Left), (0, 0))
+            .await
+            .expect("two");
+        unit.end().await.expect("an end");
+    };
+    let (other, ()) = tokio::join!(other, rest);
+    other.expect("the other action, afterwards");
+    assert_eq!(recorder.lines(), ["text one", "left true", "text other"]);
+    assert!(input.any_held(), "what was kept stays down after the end");
+}
+
+#[tokio::test]
+async fn a_unit_that_is_dropped_or_reset_releases_everything() {
+    let recorder = Recorder::default();
+    let input = input(&recorder, LONG);
+    let down = || Action::ButtonDown(Button::Left);
+    let mut unit = input.unit().await.expect("its turn");
+    unit.perform(down(), (0, 0)).await.expect("down");
+    drop(unit);
+    let mut unit = input.unit().await.expect("its turn");
+    assert!(recorder.down().is_empty(), "released before the next turn");
+    unit.perform(down(), (0, 0)).await.expect("down");
+    input.reset().await.expect("a reset");
+    assert!(recorder.down().is_empty());
+    let result = unit.perform(down(), (0, 0)).await;
+    assert!(matches!(result, Err(InputError::Cancelled)), "{result:?}");
+    assert!(matches!(unit.end().await, Err(InputError::Cancelled)));
+    input
+        .perform(Action::Type("next".into()), (0, 0))
+        .await
+        .expect("the queue goes on");
+}
+
+#[tokio::test]
+async fn a_place_in_the_queue_can_be_given_up() {
+    let recorder = Recorder::default();
+    let input = input(&recorder, LONG);
+    let unit = input.unit().await.expect("its turn");
+    let waiting = input.unit();
+    tokio::select! {
+        biased;
+        _ = waiting => panic!("the first one lasts"),
+        report = input.held() => drop(report.expect("a report")),
+    }
+    unit.end().await.expect("an end");
+    input
+        .perform(Action::Type("next".into()), (0, 0))
+        .await
+        .expect("nobody holds the queue");
+}
+
+#[tokio::test]
+async fn after_a_failure_nothing_is_held() {
+    let recorder = Recorder::default();
+    let input = input(&recorder, LONG);
+    input
+        .perform(Action::ButtonDown(Button::Left), (0, 0))
+        .await
+        .expect("down");
+    let bell = Action::Type("\u{7}".into());
+    let result = input.perform(bell, (0, 0)).await;
+    assert!(matches!(result, Err(InputError::ControlCharacter { .. })));
+    assert!(recorder.down().is_empty() && !input.any_held());
+}
+
+#[tokio::test]
+async fn an_end_calls_a_unit_off_whose_holder_stays() {
+    let recorder = Recorder::default();
+    let input = input(&recorder, LONG);
+    let mut unit = input.unit().await.expect("its turn");
+    let pressed = recorder.pressed();
+    let end = async {
+        pressed.notified().await;
+        input.end();
+    };
+    let (result, ()) = tokio::join!(unit.perform(hold(0x61), (0, 0)), end);
+    assert!(matches!(result, Err(InputError::Cancelled)), "{result:?}");
+    let result = unit.perform(hold(0x61), (0, 0)).await;
+    assert!(matches!(result, Err(InputError::Cancelled)), "{result:?}");
+    assert!(matches!(input.closed().await, InputError::Stopped));
+    assert!(recorder.down().is_empty());
 }

@@ -4,19 +4,15 @@
 
 use std::time::Duration;
 
+use super::{
+    DEFAULT_HOLD, DEFAULT_SCROLL, MAX_HOLD,
+    check::{BadAction, ScrollDirection, bad, combos, missing, point, text, typable, unknown},
+};
 use crate::desktop::{
     geometry::Point,
-    input::{self, Action, Button, MAX_SCROLL, Outcome, ScrollDirection},
-    keys,
+    input::{Action, Button, Outcome},
     picture::MAX_SIDE,
 };
-
-/// How long `hold_key` holds when the body does not say.
-pub const DEFAULT_HOLD: Duration = Duration::from_secs(1);
-/// The longest `hold_key` holds; more is cut to it.
-pub const MAX_HOLD: Duration = Duration::from_mins(5);
-/// Wheel clicks of a `scroll` that does not say.
-pub const DEFAULT_SCROLL: i64 = 3;
 
 /// The body, undecoded beyond its types. `None` is absent or null.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,29 +57,6 @@ pub struct CoderCommand {
     pub action: &'static str,
 }
 
-/// Why a body is refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct BadAction {
-    /// A sentence for the caller.
-    pub message: String,
-    /// The field it is about.
-    pub field: &'static str,
-    /// More, where there is more to say.
-    pub detail: Option<String>,
-    /// Of what kind it is.
-    pub fault: Fault,
-}
-
-/// Kinds of faults that clients tell apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The field is missing, or not as it should be.
-    Field,
-    /// The text holds a character that no key enters.
-    ControlCharacter,
-}
-
 /// Every action of the route.
 pub const ACTIONS: [&str; 15] = [
     "key",
@@ -107,7 +80,7 @@ impl CoderCommand {
     /// Checks a body.
     pub fn new(fields: &CoderFields) -> Result<Self, BadAction> {
         let known = ACTIONS.iter().find(|action| **action == fields.action);
-        let action = *known.ok_or_else(|| unknown(&fields.action))?;
+        let action = *known.ok_or_else(|| unknown(&fields.action, &ACTIONS))?;
         Ok(Self {
             declared: (
                 declared(fields.scaled_width, "scaled_width")?,
@@ -142,10 +115,10 @@ fn declared(side: Option<i64>, field: &'static str) -> Result<i64, BadAction> {
 }
 
 fn request(action: &'static str, fields: &CoderFields) -> Result<CoderRequest, BadAction> {
-    let at = || point(fields.coordinate, "coordinate", action);
-    let text = || text(fields, action);
+    let to = || at(fields.coordinate, "coordinate", action);
+    let text = || text(fields.text.as_deref(), action);
     let click = |button, count| {
-        let at = Some(at()?);
+        let at = Some(to()?);
         Ok(Action::Click { at, button, count })
     };
     let action = match action {
@@ -153,22 +126,20 @@ fn request(action: &'static str, fields: &CoderFields) -> Result<CoderRequest, B
         "key" => Action::Key(combos(text()?)?),
         "type" => Action::Type(typable(text()?)?),
         "cursor_position" => Action::CursorPosition,
-        "mouse_move" => Action::Move(at()?),
+        "mouse_move" => Action::Move(to()?),
         "left_click" => click(Button::Left, 1)?,
         "right_click" => click(Button::Right, 1)?,
         "middle_click" => click(Button::Middle, 1)?,
         "double_click" => click(Button::Left, 2)?,
         "triple_click" => click(Button::Left, 3)?,
         "left_click_drag" => Action::Drag {
-            path: vec![
-                point(fields.start_coordinate, "start_coordinate", action)?,
-                at()?,
-            ],
+            from: Some(at(fields.start_coordinate, "start_coordinate", action)?),
+            path: vec![to()?],
             button: Button::Left,
         },
         "left_mouse_down" => Action::ButtonDown(Button::Left),
         "left_mouse_up" => Action::ButtonUp(Button::Left),
-        "scroll" => scroll(fields, at()?)?,
+        "scroll" => scroll(fields, to()?)?,
         "hold_key" => Action::HoldKey {
             keys: combos(text()?)?
                 .into_iter()
@@ -176,93 +147,19 @@ fn request(action: &'static str, fields: &CoderFields) -> Result<CoderRequest, B
                 .collect(),
             duration: duration(fields)?,
         },
-        other => return Err(unknown(other)),
+        other => return Err(unknown(other, &ACTIONS)),
     };
     Ok(CoderRequest::Input(action))
 }
 
-fn unknown(action: &str) -> BadAction {
-    if action.is_empty() {
-        return bad("Missing \"action\".".to_owned(), "action", None);
-    }
-    let known = format!("Known actions: {}.", ACTIONS.join(", "));
-    let shown: String = action.chars().take(100).collect();
-    bad(format!("Unknown action {shown:?}."), "action", Some(known))
-}
-
-fn bad(message: String, field: &'static str, detail: Option<String>) -> BadAction {
-    BadAction {
-        message,
-        field,
-        detail,
-        fault: Fault::Field,
-    }
-}
-
-fn missing(field: &'static str, action: &str) -> BadAction {
-    bad(
-        format!("Missing \"{field}\" for {action} action."),
-        field,
-        None,
-    )
-}
-
-fn text<'a>(fields: &'a CoderFields, action: &str) -> Result<&'a str, BadAction> {
-    let text = fields.text.as_deref().filter(|text| !text.is_empty());
-    text.ok_or_else(|| missing("text", action))
-}
-
-fn typable(text: &str) -> Result<String, BadAction> {
-    input::typable(text).map_err(|error| BadAction {
-        fault: Fault::ControlCharacter,
-        ..bad(
-            "Invalid \"text\" for type action.".to_owned(),
-            "text",
-            Some(error.to_string()),
-        )
-    })
-}
-
-fn combos(text: &str) -> Result<Vec<keys::Combo>, BadAction> {
-    keys::parse(text).map_err(|error| {
-        let message = "Invalid \"text\": it names no keys.".to_owned();
-        bad(message, "text", Some(error.to_string()))
-    })
-}
-
-fn point(at: Option<[i64; 2]>, field: &'static str, action: &str) -> Result<Point, BadAction> {
-    let [x, y] = at.ok_or_else(|| missing(field, action))?;
-    let clamp = |c: i64| i32::try_from(c).unwrap_or(if c < 0 { i32::MIN } else { i32::MAX });
-    Ok(Point {
-        x: clamp(x),
-        y: clamp(y),
-    })
+fn at(at: Option<[i64; 2]>, field: &'static str, action: &str) -> Result<Point, BadAction> {
+    at.map(point).ok_or_else(|| missing(field, action))
 }
 
 fn scroll(fields: &CoderFields, at: Point) -> Result<Action, BadAction> {
-    let direction = match fields.scroll_direction.as_deref() {
-        None | Some("" | "down") => ScrollDirection::Down,
-        Some("up") => ScrollDirection::Up,
-        Some("left") => ScrollDirection::Left,
-        Some("right") => ScrollDirection::Right,
-        Some(other) => {
-            let shown: String = other.chars().take(100).collect();
-            let message = format!("Invalid \"scroll_direction\" {shown:?} for scroll action.");
-            let detail = Some("It is one of up, down, left, right.".to_owned());
-            return Err(bad(message, "scroll_direction", detail));
-        }
-    };
-    let amount = fields.scroll_amount.unwrap_or(DEFAULT_SCROLL);
-    let clicks = u32::try_from(amount.unsigned_abs()).unwrap_or(MAX_SCROLL);
-    Ok(Action::Scroll {
-        at: Some(at),
-        direction: if amount < 0 {
-            direction.opposite()
-        } else {
-            direction
-        },
-        clicks: clicks.min(MAX_SCROLL),
-    })
+    let direction = ScrollDirection::parse(fields.scroll_direction.as_deref())?;
+    let clicks = fields.scroll_amount.unwrap_or(DEFAULT_SCROLL);
+    Ok(direction.scroll(Some(at), clicks))
 }
 
 fn duration(fields: &CoderFields) -> Result<Duration, BadAction> {
@@ -283,7 +180,10 @@ fn duration(fields: &CoderFields) -> Result<Duration, BadAction> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::desktop::keys::Keysym;
+    use crate::desktop::{
+        keys::{self, Keysym},
+        vocabulary::check::Fault,
+    };
 
     fn fields(action: &str) -> CoderFields {
         CoderFields {
@@ -328,7 +228,8 @@ mod tests {
             (
                 "left_click_drag",
                 Action::Drag {
-                    path: vec![Point { x: 1, y: 2 }, at],
+                    from: Some(Point { x: 1, y: 2 }),
+                    path: vec![at],
                     button: Button::Left,
                 },
             ),
@@ -338,8 +239,8 @@ mod tests {
                 "scroll",
                 Action::Scroll {
                     at: Some(at),
-                    direction: ScrollDirection::Down,
-                    clicks: 3,
+                    right: 0,
+                    down: 3,
                 },
             ),
             (
@@ -418,19 +319,10 @@ mod tests {
     #[test]
     fn numbers_are_limited() {
         let mut scroll = fields("scroll");
-        for (amount, direction, clicks) in [
-            (-5, ScrollDirection::Up, 5),
-            (0, ScrollDirection::Down, 0),
-            (i64::MAX, ScrollDirection::Down, 100),
-            (i64::MIN, ScrollDirection::Up, 100),
-        ] {
+        for (amount, clicks) in [(-5, -5), (0, 0), (i64::MAX, 100), (i64::MIN, -100)] {
             scroll.scroll_amount = Some(amount);
             match input(&scroll) {
-                Action::Scroll {
-                    direction: d,
-                    clicks: c,
-                    ..
-                } => assert_eq!((d, c), (direction, clicks)),
+                Action::Scroll { right, down, .. } => assert_eq!((right, down), (0, clicks)),
                 other => panic!("{other:?}"),
             }
         }

@@ -4,6 +4,7 @@
 //! taken them: XTEST events are processed in the order of the requests.
 
 use std::{
+    collections::BTreeSet,
     os::fd::{AsFd, BorrowedFd},
     sync::Arc,
     time::Instant,
@@ -14,7 +15,9 @@ use x11rb::{
     cookie::Cookie,
     errors::{ConnectionError, ReplyError},
     protocol::{
-        Event, xkb,
+        Event, xinput,
+        xinput::ConnectionExt as _,
+        xkb,
         xkb::ConnectionExt as _,
         xproto::{self, ConnectionExt as _},
         xtest::{self, ConnectionExt as _},
@@ -22,7 +25,11 @@ use x11rb::{
     rust_connection::RustConnection,
 };
 
-use super::keymap::{Layout, RawMap};
+use super::{
+    keymap::{Layout, RawMap},
+    temporary::{Stretch, TemporaryKeys},
+    witness::Witness,
+};
 use crate::desktop::{
     geometry::{Point, Size},
     input::{Button, Cancel, InputError, InputSink, KeyStroke, ServerHeld, TextReport},
@@ -37,24 +44,81 @@ pub(super) const KEYBOARD: u16 = 0x100;
 #[derive(Debug)]
 pub struct XtestSink {
     pub(super) connection: RustConnection,
-    root: xproto::Window,
+    pub(super) root: xproto::Window,
+    keyboard: Keyboard,
     pub(super) map: RawMap,
     pub(super) layout: Layout,
     /// The server said that the map changed.
     pub(super) stale: bool,
-    /// Temporary keys in the map, least recently used first.
-    pub(super) temporary: Vec<Temporary>,
-    /// When we changed the map, until programs can have read it.
-    pub(super) changed: Option<Instant>,
+    /// Temporary keys in the map.
+    pub(super) temporary: TemporaryKeys,
+    pub(super) witness: Witness,
+    /// Keys that are down by our doing.
+    pub(super) pressed: BTreeSet<u8>,
+    /// Key events that were made, by anybody, less those that we made; see [`XtestSink::others_typed`].
+    balance: i64,
+    /// When somebody else pressed or released a key.
+    pub(super) others: Option<Instant>,
+    /// Codes that were spare and that somebody else gave symbols.
+    pub(super) foreign: Vec<u8>,
+    /// When the removal of the temporary keys was put off.
+    pub(super) postponed: Option<Instant>,
 }
 
-/// A spare key that we gave a symbol.
+/// The device whose keys we press, and the events by which XTEST presses them.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Temporary {
-    pub(super) code: u8,
-    pub(super) keysym: Keysym,
-    /// When it was pressed last.
-    pub(super) used: Instant,
+struct Keyboard {
+    device: u8,
+    press: u8,
+    release: u8,
+}
+
+impl Keyboard {
+    /// XTEST's own keyboard.
+    const XTEST: Self = Self {
+        device: 0,
+        press: xproto::KEY_PRESS_EVENT,
+        release: xproto::KEY_RELEASE_EVENT,
+    };
+
+    /// The only keyboard there is beside XTEST's own, if it is the only one: that of the VNC server. Pressing its keys
+    /// spares the server the exchange of keymaps each time that a person and we take turns, in which the keys get lost
+    /// that it gives symbols of the person's. (XTEST extension, "Input extension events"; XI 1 events.)
+    fn find(connection: &RustConnection, root: xproto::Window) -> Result<Self, InputError> {
+        let extension = connection.extension_information(xinput::X11_EXTENSION_NAME);
+        let Some(extension) = extension.map_err(lost("setup"))? else {
+            return Ok(Self::XTEST);
+        };
+        let version = connection.xinput_xi_query_version(2, 0).map(Cookie::reply);
+        reply("setup", version)?;
+        let devices = connection
+            .xinput_xi_query_device(xinput::Device::ALL)
+            .map(Cookie::reply);
+        let devices = reply("setup", devices)?.infos;
+        let mut own = devices.iter().filter(|device| {
+            device.type_ == xinput::DeviceType::SLAVE_KEYBOARD
+                && device.enabled
+                && !String::from_utf8_lossy(&device.name).contains("XTEST")
+        });
+        let keys = xinput::XIEventMask::RAW_KEY_PRESS | xinput::XIEventMask::RAW_KEY_RELEASE;
+        let mask = xinput::EventMask {
+            deviceid: xinput::Device::ALL_MASTER.into(),
+            mask: vec![keys],
+        };
+        connection
+            .xinput_xi_select_events(root, &[mask])
+            .map_err(lost("setup"))?;
+        let (Some(only), None) = (own.next(), own.next()) else {
+            return Ok(Self::XTEST);
+        };
+        Ok(
+            u8::try_from(only.deviceid).map_or(Self::XTEST, |device| Self {
+                device,
+                press: extension.first_event + xinput::DEVICE_KEY_PRESS_EVENT,
+                release: extension.first_event + xinput::DEVICE_KEY_RELEASE_EVENT,
+            }),
+        )
+    }
 }
 
 impl XtestSink {
@@ -91,18 +155,28 @@ impl XtestSink {
         let root = connection.setup().roots[screen].root;
         let map = read_map(&connection)?;
         let layout = map.layout(0, false);
-        Ok(Self {
+        let witness = Witness::new(&connection)?;
+        let keyboard = Keyboard::find(&connection, root)?;
+        let mut sink = Self {
             connection,
             root,
+            keyboard,
             map,
             layout,
             stale: false,
-            temporary: Vec::new(),
-            changed: None,
-        })
+            temporary: TemporaryKeys::default(),
+            witness,
+            pressed: BTreeSet::new(),
+            balance: 0,
+            others: None,
+            foreign: Vec::new(),
+            postponed: None,
+        };
+        sink.inherit()?;
+        Ok(sink)
     }
 
-    fn fake(&self, kind: u8, detail: u8, at: (i16, i16)) -> Result<(), InputError> {
+    fn fake(&self, kind: u8, detail: u8, at: (i16, i16), device: u8) -> Result<(), InputError> {
         self.connection
             .xtest_fake_input(
                 kind,
@@ -111,19 +185,25 @@ impl XtestSink {
                 x11rb::NONE,
                 at.0,
                 at.1,
-                0,
+                device,
             )
             .map(drop)
             .map_err(lost("an input step"))
     }
 
-    pub(super) fn fake_key(&self, code: u8, press: bool) -> Result<(), InputError> {
-        let kind = if press {
-            xproto::KEY_PRESS_EVENT
+    pub(super) fn fake_key(&mut self, code: u8, press: bool) -> Result<(), InputError> {
+        self.balance -= 1;
+        if press {
+            self.pressed.insert(code);
         } else {
-            xproto::KEY_RELEASE_EVENT
-        };
-        self.fake(kind, code, (0, 0))
+            self.pressed.remove(&code);
+        }
+        let Keyboard {
+            device,
+            press: down,
+            release: up,
+        } = self.keyboard;
+        self.fake(if press { down } else { up }, code, (0, 0), device)
     }
 
     pub(super) fn state(&self) -> Result<xkb::GetStateReply, InputError> {
@@ -144,19 +224,65 @@ impl XtestSink {
     }
 
     /// The layout of a group, read again if the server said that the map changed.
-    pub(super) fn refresh(&mut self, group: u8, num_lock_on: bool) -> Result<(), InputError> {
+    /// Whether it is another than before.
+    pub(super) fn refresh(&mut self, group: u8, num_lock_on: bool) -> Result<bool, InputError> {
+        self.take_events()?;
         if self.stale {
             self.stale = false;
+            let spare = self.map.spare();
             self.map = read_map(&self.connection)?;
             // What somebody else took away is no key of ours any more.
             let map = &self.map;
             self.temporary
-                .retain(|key| map.base_symbol(key.code, 0) == Some(key.keysym));
+                .retain(|code, symbols| map.holds(code, symbols));
+            let taken = self.map.taken(&spare);
+            let ours = &self.temporary;
+            self.foreign
+                .extend(taken.filter(|code| !ours.contains(*code)));
         } else if self.layout.group == group && self.layout.num_lock_on == num_lock_on {
-            return Ok(());
+            return Ok(false);
         }
         self.layout = self.map.layout(group, num_lock_on);
+        Ok(true)
+    }
+
+    /// Takes what the server sent, without waiting.
+    pub(super) fn take_events(&mut self) -> Result<(), InputError> {
+        while let Some(event) = self.connection.poll_for_event().map_err(lost("waiting"))? {
+            if let Event::MappingNotify(_)
+            | Event::XkbNewKeyboardNotify(_)
+            | Event::XkbMapNotify(_) = event
+            {
+                self.stale = true;
+            }
+            if let Event::XinputRawKeyPress(_) | Event::XinputRawKeyRelease(_) = event {
+                self.balance += 1;
+            }
+            self.witness.hear(&event);
+        }
         Ok(())
+    }
+
+    /// Notes whether somebody else typed since the last call. To be called when the server has taken all our keys: it
+    /// tells of them in the same breath, so that what is more is not ours.
+    pub(super) fn others_typed(&mut self) -> Result<(), InputError> {
+        self.take_events()?;
+        if self.balance > 0 {
+            self.others = Some(Instant::now());
+        }
+        self.balance = 0;
+        Ok(())
+    }
+
+    /// Asks to be told when modifiers go down and up, or no longer.
+    pub(super) fn watch_modifiers(&self, watch: bool) -> Result<(), InputError> {
+        let (event, none) = (xkb::EventType::STATE_NOTIFY, xkb::EventType::default());
+        let (clear, select) = if watch { (none, event) } else { (event, none) };
+        let (parts, details) = (xkb::MapPart::default(), xkb::SelectEventsAux::new());
+        self.connection
+            .xkb_select_events(KEYBOARD, clear, select, parts, parts, &details)
+            .map(drop)
+            .map_err(lost("the keyboard state"))
     }
 
     fn stroke(&self, keysym: Keysym) -> Option<KeyStroke> {
@@ -175,15 +301,20 @@ impl InputSink for XtestSink {
     }
 
     fn pump(&mut self) -> Result<(), InputError> {
-        while let Some(event) = self.connection.poll_for_event().map_err(lost("waiting"))? {
-            if let Event::MappingNotify(_)
-            | Event::XkbNewKeyboardNotify(_)
-            | Event::XkbMapNotify(_) = event
-            {
-                self.stale = true;
-            }
+        self.take_events()?;
+        if self.balance > 0 {
+            self.others = Some(Instant::now());
+            self.balance = 0;
         }
         Ok(())
+    }
+
+    fn idle_deadline(&self) -> Option<Instant> {
+        self.idle_since()
+    }
+
+    fn tidy(&mut self) -> Result<(), InputError> {
+        self.remove_idle()
     }
 
     fn native_size(&mut self) -> Result<Size, InputError> {
@@ -214,6 +345,7 @@ impl InputSink for XtestSink {
             xproto::MOTION_NOTIFY_EVENT,
             0,
             (coordinate(to.x), coordinate(to.y)),
+            0,
         )
     }
 
@@ -223,7 +355,7 @@ impl InputSink for XtestSink {
         } else {
             xproto::BUTTON_RELEASE_EVENT
         };
-        self.fake(kind, button.number(), (0, 0))
+        self.fake(kind, button.number(), (0, 0), 0)
     }
 
     fn resolve(
@@ -242,13 +374,17 @@ impl InputSink for XtestSink {
                 .filter(|keysym| sink.stroke(*keysym).is_none())
                 .collect()
         };
-        let wanted = missing(self);
-        if !wanted.is_empty() {
+        let missing = missing(self);
+        if !missing.is_empty() {
             let needed = keysyms.iter().copied().collect();
-            self.make_temporary(&wanted, &needed, cancel)?;
+            let stretch = Stretch {
+                length: keysyms.len(),
+                needed,
+                missing,
+            };
+            self.make_temporary(&stretch, cancel)?;
             self.refresh(group, num_lock_on)?;
         }
-        self.settle(cancel)?;
         let strokes = keysyms
             .iter()
             .map(|keysym| self.stroke(*keysym).ok_or(InputError::NoKey(*keysym)));
@@ -256,6 +392,7 @@ impl InputSink for XtestSink {
     }
 
     fn key(&mut self, code: u32, press: bool) -> Result<(), InputError> {
+        self.witness.touch();
         self.fake_key(u8::try_from(code).expect("codes come from the map"), press)
     }
 

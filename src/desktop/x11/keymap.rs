@@ -6,7 +6,10 @@
 
 use std::collections::HashMap;
 
-use x11rb::protocol::xkb::{GetMapReply, KeyModMap, KeySymMap, KeyType};
+use x11rb::protocol::{
+    xkb::{GetMapReply, KeyModMap, KeySymMap, KeyType},
+    xproto::ModMask,
+};
 
 use crate::desktop::keys::Keysym;
 
@@ -35,6 +38,13 @@ pub(crate) struct Position {
     pub(crate) modifiers: u8,
 }
 
+/// The key type of temporary keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TemporaryType {
+    pub(crate) index: u8,
+    pub(crate) levels: u8,
+}
+
 /// What each key enters in one group, without locks.
 #[derive(Debug, Default)]
 pub(crate) struct Layout {
@@ -48,6 +58,14 @@ pub(crate) struct Layout {
     pub(crate) modifier_keys: [Option<u8>; 8],
     by_keysym: HashMap<Keysym, Position>,
     by_character: HashMap<char, Position>,
+}
+
+impl TemporaryType {
+    /// Of a key that has no levels.
+    pub(crate) const NONE: Self = Self {
+        index: 0,
+        levels: 0,
+    };
 }
 
 impl RawMap {
@@ -90,6 +108,59 @@ impl RawMap {
         let group = effective_group(key, group)?;
         let sym = key.syms.get(usize::from(group) * usize::from(key.width))?;
         (*sym != 0).then_some(Keysym(*sym))
+    }
+
+    /// The key with this code.
+    pub(crate) fn key(&self, code: u8) -> Option<&KeySymMap> {
+        self.keys.get(usize::from(code.checked_sub(self.first)?))
+    }
+
+    /// Those of the codes that are spare no more.
+    pub(crate) fn taken(&self, spare: &[u8]) -> impl Iterator<Item = u8> {
+        let now = self.spare();
+        spare
+            .iter()
+            .copied()
+            .filter(move |code| !now.contains(code))
+    }
+
+    /// Whether the key has these symbols and no others, level by level.
+    pub(crate) fn holds(&self, code: u8, symbols: &[Keysym]) -> bool {
+        self.key(code).is_some_and(|key| {
+            let has = |level: usize| key.syms.get(level).copied().unwrap_or(0);
+            (0..symbols.len().max(key.syms.len()))
+                .all(|level| has(level) == symbols.get(level).map_or(0, |sym| sym.0))
+        })
+    }
+
+    /// The type for temporary keys: of those that only Shift and one modifier of `layout` choose by, the one with the
+    /// most levels.
+    pub(crate) fn temporary_type(&self, layout: &Layout) -> TemporaryType {
+        let usable = usable_modifiers(layout);
+        let four = self.types.iter().zip(0_u8..).find_map(|(kind, index)| {
+            let third = low_bits(kind.mods_mask) & !SHIFT;
+            let levels = [0, SHIFT, third, SHIFT | third];
+            let fits = kind.num_levels == 4
+                && third.is_power_of_two()
+                && levels.iter().all(|set| usable.contains(set))
+                && levels
+                    .iter()
+                    .zip(0..)
+                    .all(|(set, level)| level_of(kind, *set) == level);
+            fits.then_some(TemporaryType { index, levels: 4 })
+        });
+        // XKB fixes types 0 and 1 as ONE_LEVEL and TWO_LEVEL.
+        four.unwrap_or(if usable.contains(&SHIFT) {
+            TemporaryType {
+                index: 1,
+                levels: 2,
+            }
+        } else {
+            TemporaryType {
+                index: 0,
+                levels: 1,
+            }
+        })
     }
 
     /// Where everything is in `group`. With `num_lock_on` the keypad is looked at as it is then.
@@ -214,20 +285,24 @@ fn effective_group(key: &KeySymMap, group: u8) -> Option<u8> {
     })
 }
 
+/// The eight real modifiers of a mask.
+fn low_bits(mask: ModMask) -> u8 {
+    u8::try_from(u16::from(mask) & 0xff).expect("eight bits")
+}
+
 /// The level that a key type selects for the real modifiers that are on.
 fn level_of(kind: &KeyType, modifiers: u8) -> u8 {
-    let bits = |mask: x11rb::protocol::xproto::ModMask| u8::try_from(u16::from(mask)).unwrap_or(0);
-    let on = modifiers & bits(kind.mods_mask);
+    let on = modifiers & low_bits(kind.mods_mask);
     let entry = kind
         .map
         .iter()
-        .find(|entry| entry.active && bits(entry.mods_mask) == on);
+        .find(|entry| entry.active && low_bits(entry.mods_mask) == on);
     entry.map_or(0, |entry| entry.level)
 }
 
 #[cfg(test)]
 mod tests {
-    use x11rb::protocol::{xkb::KTMapEntry, xproto::ModMask};
+    use x11rb::protocol::xkb::KTMapEntry;
 
     use super::*;
 

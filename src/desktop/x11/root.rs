@@ -13,7 +13,8 @@ use x11rb::{
     protocol::{
         Event,
         xproto::{
-            Atom, AtomEnum, ChangeWindowAttributesAux, ConnectionExt, EventMask, PropMode, Window,
+            Atom, AtomEnum, ChangeWindowAttributesAux, ClientMessageEvent, ConnectionExt,
+            CreateWindowAux, EventMask, PropMode, Window, WindowClass,
         },
     },
     rust_connection::RustConnection,
@@ -29,6 +30,12 @@ const LEFT_POINTER: u16 = 68;
 const RESOURCES: &[u8] = b"XTerm*faceName: DejaVu Sans Mono\nXTerm*faceSize: 11\nXTerm*utf8: 1\n";
 /// Red, green and blue of the background: a quiet slate that neither white nor black windows melt into.
 const BACKGROUND: [u16; 3] = [0x3b00, 0x4200, 0x5200];
+
+/// How long a window manager that owns the root window may take to answer; it is there all the same.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// When a question that had no answer is asked again.
+const AGAIN: Duration = Duration::from_millis(10);
 
 /// A connection that looks after the root window. Blocks; dropping it changes nothing on the screen.
 #[derive(Debug)]
@@ -129,18 +136,74 @@ impl Root {
         Ok(())
     }
 
-    /// Waits until a window manager owns the root window, and at most so long; whether it does.
+    /// Waits until a window manager owns the root window and works its events off, and at most so long; whether one
+    /// owns it.
+    ///
+    /// Owning comes first: openbox then looks for windows, grabs its buttons and only then listens. A click or a window
+    /// that comes in between is lost. So it is asked something that it answers in its turn; one that knows no such
+    /// question is taken at its word.
     pub fn wait_for_window_manager(&self, limit: Duration) -> Result<bool, RootError> {
         let deadline = Instant::now() + limit;
         self.listen(self.window)?;
-        loop {
-            if self.has_window_manager()? {
-                return Ok(true);
-            }
+        while !self.has_window_manager()? {
             if !self.wait_for_change(deadline)? {
                 return Ok(false);
             }
         }
+        self.wait_for_answer(deadline.min(Instant::now() + ANSWER))?;
+        Ok(true)
+    }
+
+    /// Asks the window manager how wide the frame of a window would be (EWMH, `_NET_REQUEST_FRAME_EXTENTS`), and waits
+    /// for the answer until then.
+    fn wait_for_answer(&self, deadline: Instant) -> Result<(), RootError> {
+        let atom =
+            |name| Ok::<_, RootError>(self.connection.intern_atom(false, name)?.reply()?.atom);
+        let supported = atom(b"_NET_SUPPORTED")?;
+        let question = atom(b"_NET_REQUEST_FRAME_EXTENTS")?;
+        let answer = atom(b"_NET_FRAME_EXTENTS")?;
+        let known = loop {
+            let known = self.atoms_of(self.window, supported)?;
+            if !known.is_empty() || !self.wait_for_change(deadline)? {
+                break known;
+            }
+        };
+        if !known.contains(&question) {
+            return Ok(());
+        }
+        let window = self.new_id()?;
+        let connection = &self.connection;
+        let (class, values) = (WindowClass::INPUT_OUTPUT, CreateWindowAux::new());
+        connection
+            .create_window(0, window, self.window, -1, -1, 1, 1, 0, class, 0, &values)?
+            .check()?;
+        self.listen(window)?;
+        let message = ClientMessageEvent::new(32, window, question, [0_u32; 5]);
+        let mask = EventMask::SUBSTRUCTURE_REDIRECT | EventMask::SUBSTRUCTURE_NOTIFY;
+        // What comes while it takes over the screen is lost, questions too: so it is asked again.
+        while !self.has_property(window, answer)? && Instant::now() < deadline {
+            connection.send_event(false, self.window, mask, message)?;
+            connection.flush()?;
+            self.wait_for_change(deadline.min(Instant::now() + AGAIN))?;
+        }
+        connection.destroy_window(window)?.check()?;
+        Ok(())
+    }
+
+    fn atoms_of(&self, window: Window, property: Atom) -> Result<Vec<Atom>, RootError> {
+        let reply = self
+            .connection
+            .get_property(false, window, property, AtomEnum::ATOM, 0, 1024)?
+            .reply()?;
+        Ok(reply.value32().map(Iterator::collect).unwrap_or_default())
+    }
+
+    fn has_property(&self, window: Window, property: Atom) -> Result<bool, RootError> {
+        let reply = self
+            .connection
+            .get_property(false, window, property, AtomEnum::ANY, 0, 0)?
+            .reply()?;
+        Ok(reply.type_ != x11rb::NONE)
     }
 
     fn new_id(&self) -> Result<u32, RootError> {

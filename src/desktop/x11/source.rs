@@ -22,14 +22,16 @@ use x11rb::{
 };
 
 use super::{
-    Address, connect,
+    Address,
+    changes::X11Changes,
+    connect,
     cursor::Cursor,
     damage::Reports,
     image::{Frame, Segments},
     randr,
 };
 use crate::desktop::{
-    capture::{CaptureError, FrameSource, Knowledge, Shot, Stamp},
+    capture::{CaptureError, ChangeSource, FrameSource, Knowledge, Shot, Stamp},
     geometry::{Point, Size},
     pixels::{byte_length, draw},
 };
@@ -57,6 +59,8 @@ pub struct X11Source {
     motion: bool,
     /// The server has `XInput` 2.
     xinput: bool,
+    /// Given away once.
+    places: Option<X11Changes>,
 }
 
 impl std::fmt::Debug for X11Source {
@@ -68,7 +72,7 @@ impl std::fmt::Debug for X11Source {
 }
 
 impl X11Source {
-    /// Connects and makes sure that the screen can be captured. Blocks on the server.
+    /// Connects, twice, and makes sure that the screen can be captured. Blocks on the server.
     ///
     /// # Errors
     /// [`CaptureError::Unsupported`] names the missing extension or the unknown layout of pixels.
@@ -94,6 +98,7 @@ impl X11Source {
             moves: Reports::default(),
             motion: false,
             xinput,
+            places: Some(X11Changes::open(address)?),
         };
         source.changes.add(0);
         source.verify()?;
@@ -287,6 +292,11 @@ impl FrameSource for X11Source {
 
     fn tidy(&mut self) {
         self.segments.clear(&self.connection);
+    }
+
+    fn take_changes(&mut self) -> Option<Box<dyn ChangeSource>> {
+        let places = self.places.take()?;
+        Some(Box::new(places))
     }
 }
 

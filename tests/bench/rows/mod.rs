@@ -1,12 +1,14 @@
 //! The rows of the table, in groups that share a daemon.
 
 mod bare;
+mod batch;
 mod coder;
 mod daemon;
 mod pictures;
 mod relay;
 mod sandbox_agent;
 mod screen;
+mod settle;
 mod start;
 mod typing;
 
@@ -27,7 +29,16 @@ pub(crate) const GROUPS: &[Group] = &[
         measure: daemon::measure,
     },
     Group {
-        rows: &["click", "text", "jpeg", "unchanged", "photo", "type"],
+        rows: &[
+            "click",
+            "text",
+            "jpeg",
+            "unchanged",
+            "photo",
+            "type",
+            "batch",
+            "settle",
+        ],
         measure: screen::measure,
     },
     Group {

@@ -14,10 +14,10 @@ use crate::{
     table::{Figure, Limit, Report, Row},
 };
 
-use super::{pictures, sandbox_agent::SandboxAgent, typing};
+use super::{batch, pictures, sandbox_agent::SandboxAgent, settle, typing};
 
 /// Two places at the lower edge, where nothing but the root window takes the click.
-const SPOTS: [(i16, i16); 2] = [(300, 792), (900, 794)];
+pub(super) const SPOTS: [(i16, i16); 2] = [(300, 792), (900, 794)];
 
 pub(super) fn measure(place: &Place, options: &Options, report: &mut Report) -> Outcome<()> {
     let daemon = Daemon::start(place, "1280x800")?;
@@ -32,12 +32,14 @@ pub(super) fn measure(place: &Place, options: &Options, report: &mut Report) -> 
         display: &display,
         agent: agent.as_ref().map(|agent| &agent.agent),
     };
-    let rows: [(&str, Measure); 6] = [
+    let rows: [(&str, Measure); 8] = [
         ("click", click),
+        ("batch", batch::measure),
         ("text", pictures::text),
         ("jpeg", pictures::jpeg),
         ("unchanged", pictures::unchanged),
         ("type", typing::measure),
+        ("settle", settle::measure),
         ("photo", pictures::photo),
     ];
     for (row, measure) in rows {

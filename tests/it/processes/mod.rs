@@ -107,12 +107,17 @@ async fn exited(daemon: &Daemon, id: &str) -> Value {
 
 /// Waits until the output has this text.
 async fn printed(daemon: &Daemon, id: &str, wanted: &str) -> String {
+    printed_so(daemon, id, |text| text.contains(wanted)).await
+}
+
+/// Waits until the output is so.
+async fn printed_so(daemon: &Daemon, id: &str, so: impl Fn(&str) -> bool) -> String {
     let (mut cursor, mut text) = (0, String::new());
     loop {
         let query = format!("since={cursor}&wait_ms=60000");
         let body = output(daemon, id, &query).await;
         text.push_str(body["output"].as_str().expect("text"));
-        if text.contains(wanted) {
+        if so(&text) {
             return text;
         }
         assert_ne!(body["state"], "exited", "it printed only {text:?}");

@@ -114,6 +114,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RfbClient<S> {
         }
     }
 
+    /// Takes messages until the server tells of a text that was copied, and gives it.
+    pub async fn cut_text(&mut self) -> io::Result<Vec<u8>> {
+        loop {
+            match self.stream.read_u8().await? {
+                2 => {} // bell
+                3 => {
+                    self.skip(3).await?;
+                    let length = self.stream.read_u32().await?;
+                    let mut text = vec![0; length as usize];
+                    self.stream.read_exact(&mut text).await?;
+                    return Ok(text);
+                }
+                other => panic!("server message {other}"),
+            }
+        }
+    }
+
+    /// Tells the server of an ASCII text that was copied here.
+    pub async fn copy(&mut self, text: &str) -> io::Result<()> {
+        let length = u32::try_from(text.len()).expect("a short text");
+        let mut message = vec![6, 0, 0, 0];
+        message.extend(length.to_be_bytes());
+        message.extend(text.as_bytes());
+        self.send(&message).await
+    }
+
     async fn skip(&mut self, length: usize) -> io::Result<()> {
         let mut scrap = vec![0; length];
         self.stream.read_exact(&mut scrap).await.map(drop)

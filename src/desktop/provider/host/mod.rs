@@ -81,7 +81,7 @@ pub async fn attach(context: &Context, place: &Place) -> Result<Attached, StartE
     let opened = readiness::apart("desk-attach", move || {
         let source = screen::XcapSource::open().map_err(boxed)?;
         let sink = input::EnigoSink::open(&address).map_err(boxed)?;
-        attach::join(Box::new(source), Box::new(sink), max_hold, metrics)
+        attach::join(Box::new(source), Box::new(sink), address, max_hold, metrics)
     });
     let limit = limits.connection;
     match tokio::time::timeout(limit, opened).await {

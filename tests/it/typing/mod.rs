@@ -1,10 +1,15 @@
-//! Texts typed into a real xterm, read back from the file its program wrote.
+//! Texts typed into real programs, read back from what the programs say they got.
+
+mod exact;
+mod person;
+mod programs;
+mod table;
 
 use std::{process::Child, sync::Arc, time::Duration};
 
 use deskd::{
     desktop::{
-        input::{Action, Input, InputOptions, Outcome, TextReport},
+        input::{Action, Cancel, Input, InputOptions, InputSink, Outcome, TextReport},
         keys,
         x11::{self, Address, inject::XtestSink},
     },
@@ -107,6 +112,14 @@ fn keymap(server: &XServer) -> String {
     String::from_utf8_lossy(&dump).into_owned()
 }
 
+/// The modifiers that are on, locks included.
+fn held_modifiers(server: &XServer) -> u16 {
+    let (connection, screen) = x11::connect(&address(server)).expect("a connection");
+    let root = connection.setup().roots[screen].root;
+    let pointer = connection.query_pointer(root).expect("sent").reply();
+    u16::from(pointer.expect("a reply").mask) & 0xff
+}
+
 fn printable() -> String {
     (' '..='~').collect()
 }
@@ -151,15 +164,8 @@ async fn locks_and_held_modifiers_do_not_change_the_text_and_stay() {
         .await
         .expect("shift");
     typed(&input, " abc ABC").await;
-    let (connection, screen) = x11::connect(&address(&server)).expect("a connection");
-    let root = connection.setup().roots[screen].root;
-    let pointer = connection
-        .query_pointer(root)
-        .expect("sent")
-        .reply()
-        .expect("a reply");
     assert_eq!(
-        u16::from(pointer.mask) & 0xff,
+        held_modifiers(&server),
         0x12,
         "Caps Lock and Num Lock are still on"
     );
@@ -202,31 +208,44 @@ async fn unicode_arrives_by_temporary_keys() {
     );
     let second = typed(&input, line).await;
     assert_eq!(second.map_changes, 0, "kept for the next time");
-    // More distinct characters than there are spare keys.
-    let many: String = ('А'..='я').collect();
+    // More distinct characters than the spare keys have levels.
+    let many: String = ('А'..='я').chain('α'..='ω').collect();
     let third = typed(&input, &many).await;
     assert!(third.map_changes > 1, "{third:?}");
     assert_eq!(
         terminal.finish(&input).await,
         format!("{line}{line}{many}\n")
     );
-    let watcher = input.clone();
     drop(input);
-    drop(watcher);
-    let (connection, _) = x11::connect(&address(&server)).expect("a connection");
-    // The sink's connection closes after its keys are gone; the dump is taken when the keymap is back.
-    let patience = std::time::Instant::now() + Duration::from_secs(10);
-    while keymap(&server) != before {
-        assert!(
-            std::time::Instant::now() < patience,
-            "temporary keys stay behind"
-        );
-        connection
-            .get_input_focus()
-            .expect("sent")
-            .reply()
-            .expect("a reply");
-    }
+    exact::await_keymap(&server, &before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn temporary_keys_go_away_when_nobody_types() {
+    let server = XServer::start(800, 600);
+    let before = keymap(&server);
+    let input = input(&server, Duration::from_mins(1));
+    let terminal = Terminal::start(&server);
+    typed(&input, "Привет").await;
+    assert_ne!(keymap(&server), before, "kept for the next text");
+    exact::await_keymap(&server, &before);
+    typed(&input, " 你好").await;
+    assert_eq!(terminal.finish(&input).await, "Привет 你好\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_after_one_that_was_killed_clears_its_keys() {
+    let server = XServer::start(800, 600);
+    let before = keymap(&server);
+    let (connection, screen) = x11::connect(&address(&server)).expect("a connection");
+    let killed = XtestSink::new(connection, screen).expect("a sink");
+    // Never dropped, as if by kill -9; its connection does not matter.
+    let mut killed = std::mem::ManuallyDrop::new(killed);
+    let cancel = Cancel::detached().expect("a descriptor");
+    killed.text("Привет", &cancel).expect("typed");
+    assert_ne!(keymap(&server), before);
+    let _input = input(&server, Duration::from_mins(1));
+    exact::await_keymap(&server, &before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
