@@ -40,7 +40,7 @@ pub struct Limits {
     pub memory_bytes: Option<u64>,
     /// CPU time of each member.
     pub cpu_seconds: Option<u64>,
-    /// Processes of all members together.
+    /// Processes of all members together; refused, as long as nothing here can apply it.
     pub pids: Option<u64>,
     /// Open descriptors of each member.
     pub nofile: Option<u64>,
