@@ -19,11 +19,13 @@ use crate::{
     api::{self, ApiState, Auth, Listener, Server},
     config::Config,
     desktop::{Desktop, viewers::Viewers},
+    proc::Processes,
     shutdown::Shutdown,
     sys::{
         lock::{self, LockError},
         notify,
         private::{self, PrivateError},
+        reaper::{self, Reaper},
     },
     telemetry::{self, Metrics},
 };
@@ -108,17 +110,21 @@ async fn run(config: Config) -> Result<(), AppError> {
     };
     let shutdown = Shutdown::new();
     watch_signals(&shutdown)?;
+    // Before the first child, so that no orphan of one goes elsewhere.
+    reaper::adopt_orphans().map_err(AppError::Runtime)?;
+    Shutdown::spawn_detached(Reaper::new().map_err(AppError::Runtime)?.run());
     let listeners = Listeners::bind(&config).await?;
 
     let metrics = Arc::new(Metrics::new());
     let desktop = Desktop::spawn(config.desktop.clone(), &shutdown, Arc::clone(&metrics));
     let viewers = Viewers::new(Arc::clone(&metrics));
+    let processes = Processes::open(config.process.clone(), &shutdown, Arc::clone(&metrics)).await;
     let auth = Auth::new(
         token.as_deref(),
         config.allowed_hosts.clone(),
         config.allowed_origins.clone(),
     );
-    let state = ApiState::new(auth, desktop, viewers, metrics, shutdown.clone());
+    let state = ApiState::new(auth, desktop, viewers, processes, metrics, shutdown.clone());
     let server = Server::new(api::router(state), shutdown.clone());
 
     let addresses = listeners.addresses.clone();

@@ -3,6 +3,8 @@
 //! The file layer becomes the command line parser's defaults, so one parser checks every layer and
 //! words every error. What a value came from is asked from the parser, not remembered.
 
+pub mod process;
+
 use std::{
     collections::BTreeMap,
     ffi::OsString,
@@ -15,8 +17,11 @@ use clap::{Arg, ArgMatches, Args, Command, ValueEnum, parser::ValueSource};
 
 use crate::{
     desktop::{self, geometry::Size, provider::Provider},
+    proc::{self, table::Retention},
     telemetry::LogFormat,
 };
+
+use self::process::ProcessArgs;
 
 /// Prefix of every environment variable of ours.
 const PREFIX: &str = "DESKD_";
@@ -108,6 +113,8 @@ pub struct ServeArgs {
     /// Form of the log lines
     #[arg(long, env = "DESKD_LOG_FORMAT", value_enum, default_value = "text")]
     pub log_format: LogFormat,
+    #[command(flatten)]
+    pub process: ProcessArgs,
 }
 
 /// When the desktop starts.
@@ -159,6 +166,8 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// The desktop's part.
     pub desktop: desktop::Config,
+    /// The part of processes.
+    pub process: proc::Config,
     /// Time for an orderly stop.
     pub shutdown_timeout: Duration,
     /// Form of the log lines.
@@ -362,6 +371,14 @@ fn file_values(
     })?;
     let mut values = BTreeMap::new();
     for (key, value) in table {
+        if let ("process", toml::Value::Table(table)) = (key.as_str(), &value) {
+            let unknown = |key| ConfigError::UnknownKey {
+                key,
+                path: path.to_owned(),
+            };
+            process::table_values(table, &mut values).map_err(unknown)?;
+            continue;
+        }
         let name = key.replace('_', "-");
         if !settings(command, subcommand).any(|arg| arg.get_long() == Some(&name)) {
             return Err(ConfigError::UnknownKey {
@@ -464,6 +481,7 @@ impl Config {
                 .map(|f| f.to_string_lossy().into_owned()),
             colour: environment.get("NO_COLOR").is_none(),
             desktop: desktop_config(&args, environment, &state_dir, &runtime_dir),
+            process: process_config(&args, environment, &state_dir),
             listen: args.listen,
             ready_fd: args.ready_fd,
             state_dir,
@@ -522,6 +540,29 @@ fn desktop_config(
         host_display: args.host_display.clone(),
         host_vnc: args.host_vnc,
         ..usual
+    }
+}
+
+fn process_config(args: &ServeArgs, environment: &Environment, state_dir: &Path) -> proc::Config {
+    let process = &args.process;
+    let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    proc::Config {
+        keep_display: args.desktop_provider == ProviderChoice::Host,
+        env: process.process_env.clone(),
+        limits: process.limits(),
+        workdir: process.process_workdir.clone(),
+        user: process.process_user.clone(),
+        nice: process.process_nice,
+        oom_score: process.process_oom_score,
+        umask: process.process_umask,
+        grace: process.process_grace,
+        spool_bytes: process.process_spool_bytes,
+        spool_total: process.process_spool_total,
+        retention: Retention {
+            plain_ns: nanos(process.process_retention),
+            token_ns: nanos(process.process_token_retention),
+        },
+        ..proc::Config::new(state_dir, environment.pairs())
     }
 }
 

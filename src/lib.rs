@@ -8,4 +8,5 @@ pub mod telemetry;
 pub mod api;
 pub mod cli;
 pub mod desktop;
+pub mod proc;
 pub mod sys;

@@ -109,6 +109,10 @@ pub struct Metrics {
     pub encode_queue: Gauge<i64, AtomicI64>,
     /// Refused authentications.
     pub auth_failures: Counter,
+    /// Starts of processes, from the request to exec.
+    pub process_start_seconds: Histogram,
+    /// Processes that have not exited.
+    pub processes: Gauge<i64, AtomicI64>,
 }
 
 impl Default for Metrics {
@@ -133,6 +137,8 @@ impl Metrics {
             desktop_restarts: Counter::default(),
             encode_queue: Gauge::default(),
             auth_failures: Counter::default(),
+            process_start_seconds: SecondsBuckets.new_metric(),
+            processes: Gauge::default(),
             registry: Registry::default(),
         };
         metrics.registry = metrics.registered();
@@ -196,6 +202,17 @@ impl Metrics {
             "deskd_auth_failures",
             "Refused authentications",
             m.auth_failures.clone(),
+        );
+        r.register_with_unit(
+            "deskd_process_start",
+            "Starts of processes",
+            Unit::Seconds,
+            m.process_start_seconds.clone(),
+        );
+        r.register(
+            "deskd_processes",
+            "Processes that have not exited",
+            m.processes.clone(),
         );
         registry
     }

@@ -12,17 +12,24 @@ use futures_util::FutureExt;
 
 use super::{
     error::{ApiError, Cause},
+    identity,
     state::ApiState,
 };
 use crate::telemetry::RequestLabels;
 
 /// Header that carries the request id both ways.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Wraps every request, outermost of all layers.
-pub async fn observe(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+pub async fn observe(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = request_id(&request);
+    // Handlers name it to what outlives the request.
+    request.headers_mut().insert(REQUEST_ID, id.clone());
+    let caller = identity::caller(request.headers());
+    let chat_id = caller.chat.map(tracing::field::display);
+    let above = (!caller.ancestors.is_empty()).then(|| identity::joined(&caller.ancestors));
+    let ancestor_chat_ids = above.as_deref();
     let method = request.method().clone();
     let route = request
         .extensions()
@@ -38,9 +45,9 @@ pub async fn observe(State(state): State<ApiState>, request: Request, next: Next
     let request_id = id.to_str().unwrap_or_default();
     let (status_code, duration_us) = (status.as_u16(), elapsed.as_micros());
     if status.is_server_error() {
-        tracing::error!(%method, route, status = status_code, duration_us, request_id, cause, "request");
+        tracing::error!(%method, route, status = status_code, duration_us, request_id, chat_id, ancestor_chat_ids, cause, "request");
     } else {
-        tracing::info!(%method, route, status = status_code, duration_us, request_id, cause, "request");
+        tracing::info!(%method, route, status = status_code, duration_us, request_id, chat_id, ancestor_chat_ids, cause, "request");
     }
     let labels = RequestLabels {
         method: label(&method),

@@ -1,5 +1,7 @@
 //! The error envelope: what every refusal looks like, and the one mapping from failures to status and code.
 
+mod process;
+
 use std::error::Error;
 
 use axum::{
@@ -34,6 +36,9 @@ pub struct ErrorBody {
     pub validations: Vec<Validation>,
     /// A stable word for a program.
     pub code: &'static str,
+    /// Bytes of input that a process took before it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub written: Option<u64>,
 }
 
 /// What was wrong with one field.
@@ -69,6 +74,7 @@ impl ApiError {
             detail: None,
             validations: Vec::new(),
             code,
+            written: None,
         };
         Self(Box::new(Failure {
             status,
@@ -107,6 +113,23 @@ impl ApiError {
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.0.body.detail = Some(detail.into());
         self
+    }
+
+    /// Gives it another code.
+    #[must_use]
+    pub fn with_code(mut self, code: &'static str) -> Self {
+        self.0.body.code = code;
+        self
+    }
+
+    /// Its code.
+    pub fn code(&self) -> &'static str {
+        self.0.body.code
+    }
+
+    /// What a caller is told.
+    pub fn body(&self) -> &ErrorBody {
+        &self.0.body
     }
 
     /// Adds a field's fault.

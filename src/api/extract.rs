@@ -121,6 +121,21 @@ async fn collect(mut body: Body, limit: usize) -> Result<Bytes, ApiError> {
     Ok(kept.freeze())
 }
 
+/// Reads what is left of a body that is refused, up to [`DISCARD_LIMIT`] and within the deadline, and throws it away: a
+/// client that writes all of it before it reads would find a broken connection instead of the refusal.
+pub(super) async fn discard(body: &mut Body) {
+    let rest = async {
+        let mut seen = 0_usize;
+        while let Some(Ok(frame)) = body.frame().await {
+            seen = seen.saturating_add(frame.data_ref().map_or(0, Bytes::len));
+            if seen > DISCARD_LIMIT {
+                break;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(BODY_DEADLINE, rest).await;
+}
+
 fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(ApiError::bad_request(

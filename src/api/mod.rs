@@ -10,10 +10,14 @@ pub mod docs;
 pub mod error;
 pub mod extract;
 pub mod health;
+pub mod identity;
+pub mod live;
 pub mod openapi;
 pub mod peer;
+pub mod processes;
 pub mod serve;
 pub mod state;
+pub mod terminal;
 pub mod types;
 pub mod viewer;
 pub mod vnc;
@@ -79,6 +83,19 @@ fn route_table() -> OpenApiRouter<ApiState> {
         .routes(routes!(windows::resize_window))
         .routes(routes!(windows::minimize_window))
         .routes(routes!(windows::maximize_window))
+        // processes
+        .routes(routes!(processes::start_process))
+        .routes(routes!(processes::list_processes))
+        .routes(routes!(processes::find_token))
+        .routes(routes!(processes::describe_process))
+        .routes(routes!(processes::forget_process))
+        .routes(routes!(processes::read_output))
+        .routes(routes!(processes::signal_process))
+        .routes(routes!(terminal::write_input))
+        .routes(routes!(terminal::resize_terminal))
+        .routes(routes!(terminal::read_screen))
+        .routes(routes!(live::stream_events))
+        .routes(routes!(live::attach_process))
         // people
         .routes(routes!(vnc::watch_desktop))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::auth::Auth;
 use crate::{
     desktop::{Desktop, viewers::Viewers},
+    proc::Processes,
     shutdown::Shutdown,
     telemetry::Metrics,
 };
@@ -18,6 +19,7 @@ struct Parts {
     auth: Auth,
     desktop: Desktop,
     viewers: Viewers,
+    processes: Processes,
     metrics: Arc<Metrics>,
     shutdown: Shutdown,
 }
@@ -28,6 +30,7 @@ impl ApiState {
         auth: Auth,
         desktop: Desktop,
         viewers: Viewers,
+        processes: Processes,
         metrics: Arc<Metrics>,
         shutdown: Shutdown,
     ) -> Self {
@@ -35,6 +38,7 @@ impl ApiState {
             auth,
             desktop,
             viewers,
+            processes,
             metrics,
             shutdown,
         }))
@@ -53,6 +57,11 @@ impl ApiState {
     /// Who watches the desktop.
     pub fn viewers(&self) -> &Viewers {
         &self.0.viewers
+    }
+
+    /// The processes.
+    pub fn processes(&self) -> &Processes {
+        &self.0.processes
     }
 
     /// The metrics.

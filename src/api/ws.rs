@@ -45,26 +45,47 @@ pub fn not_an_upgrade(rejection: &WebSocketUpgradeRejection) -> ApiError {
 }
 
 /// Accepts the upgrade and runs `serve` on the socket. The daemon's stop waits for it to return.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is the one place: it holds the guard"
-)]
 pub fn accept<F, Fut>(upgrade: WebSocketUpgrade, shutdown: &Shutdown, serve: F) -> Response
 where
     F: FnOnce(Reader, Writer) -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
+    accept_socket(
+        upgrade,
+        shutdown,
+        MESSAGE_LIMIT,
+        async move |writer, reader| {
+            serve(Reader(reader), Writer(writer)).await;
+        },
+    )
+}
+
+/// Like [`accept`], for messages of at most `limit` bytes and a socket as it is.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place: it holds the guard"
+)]
+pub fn accept_socket<F, Fut>(
+    upgrade: WebSocketUpgrade,
+    shutdown: &Shutdown,
+    limit: usize,
+    serve: F,
+) -> Response
+where
+    F: FnOnce(SplitSink<WebSocket, Message>, SplitStream<WebSocket>) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
     let guard = shutdown.guard();
     upgrade
         .protocols([SUBPROTOCOL])
-        .max_message_size(MESSAGE_LIMIT)
-        .max_frame_size(MESSAGE_LIMIT)
+        .max_message_size(limit)
+        .max_frame_size(limit)
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
         .max_write_buffer_size(WRITE_LIMIT)
         .on_upgrade(async move |socket| {
             let (writer, reader) = socket.split();
-            serve(Reader(reader), Writer(writer)).await;
+            serve(writer, reader).await;
             drop(guard);
         })
 }

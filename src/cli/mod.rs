@@ -11,6 +11,8 @@ use clap_complete::Shell;
 use crate::{
     app,
     config::{self, Config, ConfigError, Environment, ServeArgs},
+    proc::keeper,
+    telemetry,
 };
 
 /// Gives an AI agent a computer: a supervised desktop with pictures, input and VNC over WebSocket.
@@ -39,6 +41,25 @@ enum CliCommand {
         /// For which shell
         shell: Shell,
     },
+    /// Keeps processes; started by the daemon
+    #[command(hide = true)]
+    Keeper(KeeperArgs),
+}
+
+#[derive(clap::Args, Debug)]
+struct KeeperArgs {
+    /// Folder of the processes
+    #[arg(long)]
+    folder: std::path::PathBuf,
+    /// Descriptor that is connected to the daemon
+    #[arg(long)]
+    connection: Option<i32>,
+    /// Bytes kept of each stream
+    #[arg(long)]
+    spool_bytes: u64,
+    /// Bytes kept of all streams
+    #[arg(long)]
+    spool_total: u64,
 }
 
 #[derive(clap::Args, Debug)]
@@ -90,6 +111,16 @@ fn try_run(argv: &[OsString], environment: &Environment) -> Result<ExitCode, Con
             let settings = config::effective(&command, "config", sub, &file_keys);
             let config = Config::resolve(args.serve, environment)?;
             show_config::run(&settings, &config, args.json)
+        }
+        CliCommand::Keeper(args) => {
+            // The file that standard error is, is its log.
+            let _log = telemetry::init(telemetry::LogFormat::Text, None, false);
+            finish(keeper::run(keeper::Config {
+                folder: args.folder,
+                first: args.connection,
+                row: args.spool_bytes,
+                total: args.spool_total,
+            }))
         }
         CliCommand::Completions { shell } => {
             // Into a buffer first: the generator panics when the reader of a pipe is gone.

@@ -2,11 +2,14 @@
 //!
 //! A [`Process`] is a pid with a pidfd and a start time, so that it never means another process that got the same
 //! number later. It stands for a child of ours as well as for one that an earlier daemon started (adopted): both are
-//! waited for by the pidfd; the first is reaped, by its own pid and never by "any child".
+//! waited for by the pidfd; the first is reaped, by its own pid and never by "any child". Which children are ours to wait
+//! for is noted while they are made, so that the reaper of orphans never takes one ([`with_owned`]).
+
+pub mod setup;
 
 use std::{
+    collections::HashSet,
     ffi::{OsStr, OsString},
-    fs::File,
     io,
     os::{
         fd::{AsRawFd, OwnedFd, RawFd},
@@ -14,7 +17,7 @@ use std::{
     },
     path::{Path, PathBuf},
     process::Stdio,
-    sync::OnceLock,
+    sync::{Mutex, MutexGuard, OnceLock},
     time::Duration,
 };
 
@@ -25,7 +28,25 @@ use rustix::{
 };
 use tokio::io::unix::AsyncFd;
 
+use self::setup::Setup;
 use super::{descriptor::readable, limits, procfs};
+
+/// Children that have a [`Process`], from before their fork to after their reaping. Held for a fork, which takes a
+/// millisecond, or for one system call; never across an await.
+static OWNED: Mutex<Option<HashSet<i32>>> = Mutex::new(None);
+
+fn owned() -> MutexGuard<'static, Option<HashSet<i32>>> {
+    OWNED
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Runs `work` with the question whether a child has a [`Process`] that will reap it; none is started or reaped
+/// meanwhile.
+pub fn with_owned<T>(work: impl FnOnce(&dyn Fn(i32) -> bool) -> T) -> T {
+    let owned = owned();
+    work(&|pid| owned.as_ref().is_some_and(|all| all.contains(&pid)))
+}
 
 /// What to start: program, arguments, the whole environment, files. Nothing is inherited but what is named here.
 #[derive(Debug)]
@@ -33,10 +54,13 @@ pub struct Spec {
     program: PathBuf,
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
+    name: Option<OsString>,
     directory: Option<PathBuf>,
-    output: Option<File>,
-    errors: Option<File>,
+    input: Option<OwnedFd>,
+    output: Option<OwnedFd>,
+    errors: Option<OwnedFd>,
     passed: Vec<OwnedFd>,
+    setup: Setup,
 }
 
 /// The process did not come to be.
@@ -56,10 +80,13 @@ impl Spec {
             program: program.into(),
             arguments: Vec::new(),
             environment: Vec::new(),
+            name: None,
             directory: None,
+            input: None,
             output: None,
             errors: None,
             passed: Vec::new(),
+            setup: Setup::default(),
         }
     }
 
@@ -88,17 +115,38 @@ impl Spec {
         self
     }
 
-    /// Standard output. Files and not pipes, for what has to outlive the daemon.
+    /// What it is called in lists of processes; the program's path when not set.
     #[must_use]
-    pub fn output(mut self, file: File) -> Self {
-        self.output = Some(file);
+    pub fn name(mut self, name: impl Into<OsString>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Standard input; the null device when not set.
+    #[must_use]
+    pub fn input(mut self, file: OwnedFd) -> Self {
+        self.input = Some(file);
+        self
+    }
+
+    /// Standard output. Files and not pipes, for what has to outlive whoever reads.
+    #[must_use]
+    pub fn output(mut self, file: impl Into<OwnedFd>) -> Self {
+        self.output = Some(file.into());
         self
     }
 
     /// Standard error.
     #[must_use]
-    pub fn errors(mut self, file: File) -> Self {
-        self.errors = Some(file);
+    pub fn errors(mut self, file: impl Into<OwnedFd>) -> Self {
+        self.errors = Some(file.into());
+        self
+    }
+
+    /// What the child changes about itself before the program runs.
+    #[must_use]
+    pub fn setup(mut self, setup: Setup) -> Self {
+        self.setup = setup;
         self
     }
 
@@ -124,42 +172,59 @@ impl Spec {
     #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     #[expect(unsafe_code, reason = "work between fork and exec")]
     fn spawn(self) -> io::Result<Pid> {
-        let file = |file: Option<File>| file.map_or_else(Stdio::null, Stdio::from);
+        let file = |file: Option<OwnedFd>| file.map_or_else(Stdio::null, Stdio::from);
         let keep: Vec<RawFd> = self.passed.iter().map(AsRawFd::as_raw_fd).collect();
         let mut command = std::process::Command::new(&self.program);
         command
             .args(&self.arguments)
             .env_clear()
             .envs(self.environment)
-            .stdin(Stdio::null())
+            .stdin(file(self.input))
             .stdout(file(self.output))
             .stderr(file(self.errors));
         if let Some(directory) = &self.directory {
             command.current_dir(directory);
         }
+        if let Some(name) = &self.name {
+            command.arg0(name);
+        }
+        let setup = self.setup;
         let descriptors = limits::descriptors_before();
         // SAFETY: `prepare` makes system calls only: no allocation, no lock, no log. The standard library has emptied
         // the signal mask before.
         unsafe {
-            command.pre_exec(move || prepare(&keep, descriptors));
+            command.pre_exec(move || prepare(&keep, descriptors, &setup));
         }
+        // Held over the fork: the reaper of orphans must not see the child before it is known as ours.
+        let mut owned = owned();
         let child = command.spawn()?;
         let pid = i32::try_from(child.id()).expect("a pid fits");
+        owned.get_or_insert_default().insert(pid);
         Ok(Pid::from_raw(pid).expect("a child has a pid"))
     }
 }
 
 /// Runs between fork and exec.
 #[expect(unsafe_code, reason = "system calls after fork")]
-fn prepare(keep: &[RawFd], descriptors: Option<(u64, u64)>) -> io::Result<()> {
+fn prepare(keep: &[RawFd], descriptors: Option<(u64, u64)>, setup: &Setup) -> io::Result<()> {
     // SAFETY: plain system calls on numbers; the descriptors in `keep` are open, because the `Spec` holds them until
     // `Command::spawn` has returned.
     unsafe {
         if libc::setsid() < 0 {
             return Err(io::Error::last_os_error());
         }
-        for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
-            libc::signal(signal, libc::SIG_DFL);
+        // All there are: an ignored one would stay ignored in the program. Past the C library, which keeps two of them
+        // for itself. KILL and STOP refuse, which is fine.
+        let default = [0_u64; 4]; // handler SIG_DFL, no flags, no restorer, empty mask
+        for signal in 1..=64 {
+            let nothing = std::ptr::null::<libc::c_void>();
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                nothing,
+                8_usize,
+            );
         }
         // The daemon's limit is higher than what programs expect: `select(2)` breaks above 1024.
         if let Some((soft, hard)) = descriptors {
@@ -181,7 +246,34 @@ fn prepare(keep: &[RawFd], descriptors: Option<(u64, u64)>) -> io::Result<()> {
             }
         }
     }
-    Ok(())
+    setup.apply()
+}
+
+/// What the system tells about a child that has ended, before and without reaping it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// How.
+    pub status: Status,
+    /// CPU time in user mode, of it and the descendants it waited for.
+    pub user: Duration,
+    /// CPU time in the kernel, likewise.
+    pub system: Duration,
+    /// Largest resident memory of one of them, in bytes.
+    pub max_rss: u64,
+}
+
+/// The status of an ended child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Its own code, 0 to 255.
+    Exited(i32),
+    /// A signal ended it.
+    Signalled {
+        /// Its number.
+        signal: i32,
+        /// Whether memory was written to a file.
+        core_dumped: bool,
+    },
 }
 
 /// How a process ended.
@@ -212,6 +304,12 @@ impl std::fmt::Display for Ending {
             Self::Gone => f.write_str("ended"),
         }
     }
+}
+
+fn duration(time: libc::timeval) -> Duration {
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let micros = u64::try_from(time.tv_usec).unwrap_or(0);
+    Duration::from_secs(seconds) + Duration::from_micros(micros)
 }
 
 /// A running process, or what it left. Dropping the handle leaves the process alone.
@@ -282,8 +380,52 @@ impl Process {
         }
     }
 
-    fn reap(&self) -> Ending {
+    /// How a child of ours ended, without reaping it: its number, and that of its group and session, stay taken.
+    /// `None` while it runs, and for a process that is not a child of ours.
+    #[expect(unsafe_code, reason = "waitid with resources, which no crate offers")]
+    pub fn peek(&self) -> Option<Exit> {
+        // SAFETY: both are plain data, for which all zeroes is a value.
+        let (mut info, mut usage): (libc::siginfo_t, libc::rusage) =
+            unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
+        let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        // SAFETY: waitid(2) as the kernel has it, with its fifth argument; both pointers are to live values.
+        let answer = unsafe {
+            libc::syscall(
+                libc::SYS_waitid,
+                libc::P_PID,
+                self.pid(),
+                &raw mut info,
+                options,
+                &raw mut usage,
+            )
+        };
+        // SAFETY: filled for a child that has ended; otherwise the pid is zero.
+        let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+        if answer != 0 || pid != self.pid() {
+            return None;
+        }
+        let status = match info.si_code {
+            libc::CLD_EXITED => Status::Exited(status),
+            code => Status::Signalled {
+                signal: status,
+                core_dumped: code == libc::CLD_DUMPED,
+            },
+        };
+        Some(Exit {
+            status,
+            user: duration(usage.ru_utime),
+            system: duration(usage.ru_stime),
+            max_rss: u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024,
+        })
+    }
+
+    /// Reaps an ended child of ours; its number may be given to others from now on.
+    pub fn reap(&self) -> Ending {
         *self.ending.get_or_init(|| {
+            let mut owned = owned();
+            if let Some(all) = owned.as_mut() {
+                all.remove(&self.pid());
+            }
             loop {
                 match waitpid(Some(self.pid), WaitOptions::NOHANG) {
                     Ok(Some((_, status))) => {
@@ -304,6 +446,23 @@ impl Process {
     pub fn signal(&self, signal: Signal) {
         if self.ending.get().is_none() {
             let _ = pidfd_send_signal(self.descriptor.get_ref(), signal);
+        }
+    }
+
+    /// Sends a signal, by its number, to the whole group that it leads. Until it is reaped the number of the group is
+    /// certainly its own; after that nothing is sent, and it is `ESRCH`.
+    pub fn signal_members(&self, signal: i32) -> io::Result<()> {
+        if self.ending.get().is_some() {
+            return Err(Errno::SRCH.into());
+        }
+        // Not `Signal`: it has no name for the real-time ones.
+        #[expect(unsafe_code, reason = "a system call on numbers")]
+        // SAFETY: killpg(2) touches no memory.
+        let answer = unsafe { libc::killpg(self.pid(), signal) };
+        if answer == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
         }
     }
 

@@ -18,6 +18,10 @@ pub struct Stat {
     pub pid: i32,
     /// Who started it, or who took it over.
     pub parent: i32,
+    /// Its process group.
+    pub group: i32,
+    /// Its session.
+    pub session: i32,
     /// Ticks from boot to its start: with the pid, a name that is never used again.
     pub started: u64,
     /// Ended, and not yet reaped.
@@ -35,10 +39,14 @@ fn parse(pid: i32, text: &str) -> Option<Stat> {
     let mut fields = rest.split_ascii_whitespace();
     let zombie = matches!(fields.next()?, "Z" | "X");
     let parent = fields.next()?.parse().ok()?;
-    let started = fields.nth(17)?.parse().ok()?;
+    let group = fields.next()?.parse().ok()?;
+    let session = fields.next()?.parse().ok()?;
+    let started = fields.nth(15)?.parse().ok()?;
     Some(Stat {
         pid,
         parent,
+        group,
+        session,
         started,
         zombie,
     })
@@ -87,13 +95,29 @@ pub fn marked(entry: &[u8]) -> Vec<Stat> {
         .collect()
 }
 
-fn processes() -> Vec<Stat> {
+/// Every process there is, as far as we may see.
+pub fn processes() -> Vec<Stat> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
     };
     entries
         .filter_map(|entry| stat(entry.ok()?.file_name().to_str()?.parse().ok()?))
         .collect()
+}
+
+/// Our own nice value.
+pub fn nice() -> i32 {
+    // Priority and nice value stand beside each other in the stat line (proc(5)): fields 18 and 19.
+    let text = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let rest = text.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let nice = rest.split_ascii_whitespace().nth(16);
+    nice.and_then(|nice| nice.parse().ok()).unwrap_or(0)
+}
+
+/// Our own `oom_score_adj`.
+pub fn oom_score() -> i32 {
+    let text = fs::read_to_string("/proc/self/oom_score_adj").unwrap_or_default();
+    text.trim().parse().unwrap_or(0)
 }
 
 /// First executable file called `program`: itself when it holds a slash, otherwise in the folders of `path` (as `PATH`).
@@ -119,6 +143,7 @@ mod tests {
         let text = "12 (a) S 3) Z 7 1 1 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
         let stat = parse(12, text).expect("a stat line");
         assert_eq!((stat.parent, stat.started, stat.zombie), (7, 4711, true));
+        assert_eq!((stat.group, stat.session), (1, 1));
         assert_eq!(parse(12, "12 (a"), None);
         assert_eq!(parse(12, "12 (a) S"), None);
     }

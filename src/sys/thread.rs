@@ -12,3 +12,10 @@ where
         .name(name.to_owned())
         .spawn(work)
 }
+
+/// Gives the calling thread, and as the first one the process, the name that lists of processes show.
+pub fn name_process(name: &str) {
+    if let Ok(name) = std::ffi::CString::new(name) {
+        let _ = nix::sys::prctl::set_name(&name);
+    }
+}

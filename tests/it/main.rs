@@ -17,6 +17,7 @@ mod host;
 mod hostile;
 mod input;
 mod loans;
+mod processes;
 mod relay;
 mod server;
 mod settle;

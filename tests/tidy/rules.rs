@@ -17,11 +17,12 @@ const MAX_TEST_LINES: usize = 700;
 /// Module, and what it may name besides `shutdown` and `telemetry`. Downwards only, never sideways.
 const LAYERS: &[(&str, &[&str])] = &[
     ("main", &["app", "cli", "config"]),
-    ("cli", &["app", "config", "api", "desktop", "sys"]),
-    ("app", &["config", "api", "desktop", "sys"]),
-    ("config", &["api", "desktop", "sys"]),
-    ("api", &["desktop", "sys"]),
+    ("cli", &["app", "config", "api", "desktop", "proc", "sys"]),
+    ("app", &["config", "api", "desktop", "proc", "sys"]),
+    ("config", &["api", "desktop", "proc", "sys"]),
+    ("api", &["desktop", "proc", "sys"]),
     ("desktop", &["sys"]),
+    ("proc", &["sys"]),
     ("sys", &[]),
     ("shutdown", &[]),
     ("telemetry", &[]),
@@ -93,6 +94,9 @@ const HOMES: &[(&str, &[&str], &str)] = &[
             "src/config",
             "src/cli/",
             "src/desktop/session.rs",
+            "src/proc/record.rs",
+            "src/proc/wire.rs",
+            "src/proc/keeper/journal.rs",
         ],
         "only the outermost layer serialises: convert from a wire type in src/api/types",
     ),
@@ -287,12 +291,15 @@ pub(crate) fn documents_keep_up(tree: &Tree) -> Vec<String> {
         }
     };
     for file in sources(tree, "src/api/") {
-        look(
-            file,
-            "path = \"/",
-            |path| format!("/{path}"),
-            "docs/desktop.md",
-        );
+        let of_processes = ["processes", "terminal", "live"]
+            .iter()
+            .any(|name| file.path == format!("src/api/{name}.rs"));
+        let document = if of_processes {
+            "docs/processes.md"
+        } else {
+            "docs/desktop.md"
+        };
+        look(file, "path = \"/", |path| format!("/{path}"), document);
     }
     for file in sources(tree, "src/config") {
         let flag = |name: &str| format!("`--{}", name.to_lowercase().replace('_', "-"));

@@ -5,5 +5,7 @@ pub mod clipboard;
 pub mod computer;
 pub mod desktop;
 pub mod health;
+pub mod process_answers;
+pub mod processes;
 pub mod settle;
 pub mod windows;

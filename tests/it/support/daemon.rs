@@ -261,6 +261,11 @@ impl Daemon {
         self.child.wait().expect("a child of ours")
     }
 
+    /// Its exit status, if it has ended.
+    pub fn try_wait(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child of ours")
+    }
+
     /// Kills the daemon as a crash would, and leaves what it had started alone.
     pub fn crash(mut self) -> Home {
         self.signal(Signal::SIGKILL);

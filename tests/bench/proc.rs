@@ -1,0 +1,103 @@
+//! `scripts/bench proc`: commands through ours over HTTP, started directly, and through the peers, in one run.
+
+#![allow(
+    dead_code,
+    reason = "the helpers serve the benchmark of the desktop, too"
+)]
+
+mod cleanup;
+mod http;
+#[path = "proc/ours.rs"]
+mod ours;
+#[path = "proc/peers.rs"]
+mod peers;
+mod process;
+#[path = "proc/rows.rs"]
+mod rows;
+mod stats;
+mod table;
+
+use std::{error::Error, path::PathBuf, process::ExitCode};
+
+/// What can fail ends the row, not the run.
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+const USAGE: &str = "\
+usage: scripts/bench proc [--peers] [--quick] [--json]
+  --peers  also measure sandbox-agent, fetched from npm, and swe-rex, fetched from PyPI
+  --quick  a tenth of the samples
+  --json   one JSON object a row instead of the table
+  --daemon FILE  the program to measure";
+
+/// The command line.
+#[derive(Debug)]
+struct Options {
+    peers: bool,
+    quick: bool,
+    json: bool,
+    daemon: PathBuf,
+}
+
+impl Options {
+    /// So many samples, or a tenth of them.
+    fn samples(&self, full: usize) -> usize {
+        if self.quick { (full / 10).max(3) } else { full }
+    }
+}
+
+fn parse(arguments: &[String]) -> Result<Options, String> {
+    let mut options = Options {
+        peers: false,
+        quick: false,
+        json: false,
+        daemon: PathBuf::from(env!("CARGO_BIN_EXE_deskd")),
+    };
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--peers" => options.peers = true,
+            "--quick" => options.quick = true,
+            "--json" => options.json = true,
+            "--daemon" => options.daemon = arguments.next().ok_or("--daemon wants a file")?.into(),
+            "--bench" => {} // cargo says so to every benchmark
+            other => return Err(format!("unknown argument {other}")),
+        }
+    }
+    Ok(options)
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let options = match parse(&arguments) {
+        Ok(options) => options,
+        Err(message) => {
+            eprintln!("error: {message}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Outcome<()> {
+    let place = cleanup::Place::new(&options.daemon)?;
+    let mut report = table::Report::default();
+    let mut failed = Vec::new();
+    for (name, measure) in rows::ROWS {
+        eprintln!("measuring: {name}");
+        if let Err(error) = measure(&place, options, &mut report) {
+            eprintln!("error: {name}: {error}");
+            failed.push(*name);
+        }
+    }
+    report.print(options.json)?;
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(format!("not measured: {}", failed.join(", ")).into())
+}
