@@ -15,9 +15,9 @@
 //!             History ◀──── files ◀──── Spools ◀───────────┘
 //! ```
 //!
-//! **Why one keeper.** A supervisor for each command would have to be executed each time: with a program of this size
-//! that costs more than the command `true` itself, and a megabyte a process. One keeper costs a round trip of some
-//! tens of microseconds, forks faster than the daemon because it is small, and needs no memory a process but its record.
+//! **Why one keeper.** A supervisor for each command would have to be executed each time: that takes 0.6 ms with a program
+//! of this size, nearly as long as the command `true` (0.7 ms; both measured with the release build), and memory a
+//! process. One keeper costs a round trip instead, and needs no memory a process but its record.
 //!
 //! **Who owns what.**
 //! - A process, its pipes and its spool: its `keeper::task`, alone.
