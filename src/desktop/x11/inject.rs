@@ -52,6 +52,8 @@ pub struct XtestSink {
     pub(super) stale: bool,
     /// Temporary keys in the map.
     pub(super) temporary: TemporaryKeys,
+    /// Levels lost their symbols, and no program has shown since that it knows.
+    pub(super) emptied: bool,
     pub(super) witness: Witness,
     /// Keys that are down by our doing.
     pub(super) pressed: BTreeSet<u8>,
@@ -164,6 +166,7 @@ impl XtestSink {
             map,
             layout,
             stale: false,
+            emptied: false,
             temporary: TemporaryKeys::default(),
             witness,
             pressed: BTreeSet::new(),

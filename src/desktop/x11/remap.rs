@@ -44,7 +44,8 @@ impl XtestSink {
         cancel: &Cancel,
     ) -> Result<(), InputError> {
         let (spare, levels) = self.places();
-        if stretch.missing.len() > self.temporary.room(&spare, levels) {
+        let reuses = stretch.missing.len() > self.temporary.room(&spare, levels);
+        if reuses {
             if stretch.needed.len() > self.temporary.capacity(&spare, levels) {
                 return Err(InputError::NoKey(stretch.missing[0]));
             }
@@ -65,7 +66,13 @@ impl XtestSink {
             .collect();
         self.remember(&before)?;
         self.witness.touch();
-        self.change_map(&changes)
+        self.change_map(&changes)?;
+        // Who still goes by the old map would enter the old symbols. From empty levels nothing wrong can come, and no
+        // program was seen to lose a key on them.
+        if (reuses || self.emptied) && self.await_news(cancel, PATIENCE)? {
+            self.emptied = false;
+        }
+        Ok(())
     }
 
     /// Writes keys that appeared in the shared map into the maps of all keyboards. Xvnc makes such a key in the shared
@@ -104,6 +111,7 @@ impl XtestSink {
         let held = down.iter().any(|code| self.temporary.contains(*code));
         if !held && self.await_readers(None, FAREWELL)? {
             self.unmap_temporary()?;
+            self.emptied = true;
         }
         Ok(())
     }

@@ -120,6 +120,24 @@ impl XtestSink {
         Ok(self.witness.windows.is_empty())
     }
 
+    /// Waits until the program that has the keyboard knows the map as it is now, no longer than `patience`.
+    ///
+    /// Chromium asks GTK what a key enters, which learns of the map by a connection of its own; the loop of the program
+    /// looks at both in each turn. So one answer is not enough, but the second shows that a whole turn is over. Who
+    /// answers no ping has one connection, and so the change before the keys.
+    pub(super) fn await_news(
+        &mut self,
+        cancel: &Cancel,
+        patience: Duration,
+    ) -> Result<bool, InputError> {
+        let focus = self.focus()?;
+        let Some(window) = self.pingable(focus)? else {
+            return Ok(true);
+        };
+        Ok(self.ping(window, Some(cancel), patience)?
+            && self.ping(window, Some(cancel), patience)?)
+    }
+
     /// What a program that answers no ping gets, counted from the last key.
     fn give_time(
         &mut self,

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use deskd::desktop::x11;
+use deskd::desktop::x11::{self, root::Root};
 use nix::{
     sys::{
         signal::{Signal, killpg},
@@ -20,13 +20,7 @@ use nix::{
     unistd::{Pid, mkfifo},
 };
 use tempfile::TempDir;
-use x11rb::{
-    connection::Connection,
-    protocol::{
-        Event,
-        xproto::{AtomEnum, ChangeWindowAttributesAux, ConnectionExt as _, EventMask},
-    },
-};
+use x11rb::protocol::xproto::{AtomEnum, ConnectionExt as _};
 
 use crate::support::xserver::XServer;
 
@@ -161,14 +155,6 @@ impl Stage {
     /// Starts both and waits until windows are managed.
     pub fn start() -> Self {
         let server = XServer::start(1000, 700);
-        let (connection, screen) = x11::connect(&super::address(&server)).expect("a connection");
-        let root = connection.setup().roots[screen].root;
-        let watch = ChangeWindowAttributesAux::new().event_mask(EventMask::PROPERTY_CHANGE);
-        connection
-            .change_window_attributes(root, &watch)
-            .expect("sent");
-        let name = connection.intern_atom(false, b"_NET_SUPPORTING_WM_CHECK");
-        let name = name.expect("sent").reply().expect("a reply").atom;
         let manager = server
             .command("openbox")
             .args(["--sm-disable", "--config-file", "/etc/xdg/openbox/rc.xml"])
@@ -177,12 +163,9 @@ impl Stage {
             .stderr(Stdio::null())
             .spawn()
             .expect("openbox starts");
-        loop {
-            let event = connection.wait_for_event().expect("an event");
-            if matches!(event, Event::PropertyNotify(event) if event.atom == name) {
-                break;
-            }
-        }
+        let root = Root::open(&super::address(&server)).expect("a connection");
+        let managed = root.wait_for_window_manager(PATIENCE).expect("the display");
+        assert!(managed, "openbox takes over");
         Self { manager, server }
     }
 }
@@ -236,6 +219,7 @@ fn chromium(server: &XServer, folder: &Path, url: &str) -> Command {
         .arg(format!("--app={url}"))
         .args([
             "--no-sandbox",
+            "--test-type", // no bar about the flag before, which moves the page while it is typed into
             "--no-first-run",
             "--no-default-browser-check",
             "--password-store=basic",
