@@ -160,11 +160,6 @@ impl ApiError {
         self.0.body
     }
 
-    /// Whether it is the caller's fault.
-    pub fn is_refusal(&self) -> bool {
-        self.0.status.is_client_error()
-    }
-
     /// Keeps the chain of an error for the log.
     #[must_use]
     pub fn with_cause(mut self, error: &dyn Error) -> Self {
