@@ -81,6 +81,7 @@ pub async fn watch_desktop(
         ended: running.ended.clone(),
         traffic: viewer.traffic(),
         metrics: Arc::clone(api.metrics()),
+        gate: running.attached.gate.clone(),
         // A moved pointer is a changed picture, and no damage tells of it.
         on_activity: Box::new(move |_| screen.invalidate()),
         // Half a message cannot be followed by a release, so the release goes another way.

@@ -7,13 +7,13 @@ use super::{
     StartError,
     capture::Screen,
     clipboard::Clipboard,
+    gate::Gate,
     input::{Action, Input, InputError, InputOptions, Outcome},
     launch::Context,
     readiness::apart,
     windows::Windows,
     x11::{self, Address, X11Source, XtestSink},
 };
-use crate::telemetry::Metrics;
 
 /// Our connections. Clones are the same ones; the last one dropped closes them.
 #[derive(Clone, Debug)]
@@ -26,18 +26,19 @@ pub struct Attached {
     pub clipboard: Clipboard,
     /// Windows.
     pub windows: Windows,
+    /// Where viewers' keys wait for texts; of the daemon, for viewers stay when connections are replaced.
+    pub gate: Gate,
 }
 
 /// Connects to a display whose X server answers.
 pub async fn attach(context: &Context, address: &Address) -> Result<Attached, StartError> {
-    let address = address.clone();
-    let metrics = Arc::clone(&context.metrics);
-    let max_hold = context.config.max_hold;
+    let (context, address) = (context.clone(), address.clone());
     let attached = apart("desk-attach", move || {
         let screen = Box::new(X11Source::open(&address).map_err(boxed)?);
         let (connection, number) = x11::connect(&address).map_err(boxed)?;
-        let sink = Box::new(XtestSink::new(connection, number).map_err(boxed)?);
-        join(screen, sink, address, max_hold, metrics)
+        let sink = XtestSink::new(connection, number).map_err(boxed)?;
+        let sink = Box::new(sink.behind(context.gate.clone()));
+        join(screen, sink, address, &context)
     });
     attached.await.map_err(boxed)?
 }
@@ -47,13 +48,13 @@ pub fn join(
     source: Box<dyn super::capture::FrameSource>,
     sink: Box<dyn super::input::InputSink>,
     address: Address,
-    max_hold: std::time::Duration,
-    metrics: Arc<Metrics>,
+    context: &Context,
 ) -> Result<Attached, StartError> {
+    let metrics = Arc::clone(&context.metrics);
     let screen = Screen::spawn(source, Arc::clone(&metrics)).map_err(boxed)?;
     let moved = screen.clone();
     let options = InputOptions {
-        max_hold,
+        max_hold: context.config.max_hold,
         on_moved: Box::new(move || moved.invalidate()),
     };
     let input = Input::spawn(sink, options, metrics).map_err(boxed)?;
@@ -62,6 +63,7 @@ pub fn join(
         input,
         clipboard: Clipboard::new(address.clone()),
         windows: Windows::new(address),
+        gate: context.gate.clone(),
     })
 }
 

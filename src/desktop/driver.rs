@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Config, Mode, Running, StartError, Status,
     attach::{Attached, attach},
+    gate::Gate,
     launch::{self, Context, Live},
     provider::Provider,
     state::{Effect, Event, Machine, Now, Phase, Request, Retry, Verdict},
@@ -107,6 +108,7 @@ pub(super) fn spawn(
     let context = Context {
         config: Arc::new(config),
         metrics,
+        gate: Gate::default(),
         shutdown: shutdown.clone(),
     };
     let first = Snapshot {

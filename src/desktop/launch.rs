@@ -15,6 +15,7 @@ use super::{
     Config, StartError,
     attach::{Attached, attach},
     authority, command,
+    gate::Gate,
     provider::{self, Folder, Parts, Place, Provider, host, portabledesktop, xvnc},
     readiness,
     session::{self, Found, ProcessId, Session},
@@ -57,6 +58,8 @@ pub struct Context {
     pub config: Arc<Config>,
     /// Where figures go.
     pub metrics: Arc<Metrics>,
+    /// Between texts and the keys of viewers.
+    pub gate: Gate,
     /// When to stop, and when to skip graces.
     pub shutdown: Shutdown,
 }

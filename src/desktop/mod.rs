@@ -33,6 +33,7 @@ mod driver;
 pub mod encode;
 pub mod errand;
 pub mod error;
+pub mod gate;
 pub mod geometry;
 pub mod input;
 pub mod keys;

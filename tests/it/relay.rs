@@ -14,6 +14,7 @@ use std::{
 use bytes::Bytes;
 use deskd::{
     desktop::{
+        gate::Gate,
         relay::{
             Closed, Incoming, Outgoing, RelayOptions, SocketError, Timings, ViewerReader,
             ViewerWriter, connect, relay,
@@ -149,6 +150,7 @@ async fn view(server: &XServer, view_only: bool, timings: Timings) -> Viewer {
         ended: CancellationToken::new(),
         traffic: Arc::clone(&traffic),
         metrics: Arc::new(Metrics::new()),
+        gate: Gate::default(),
         on_activity: Box::new(move |activity| {
             if activity.pointer {
                 pointer.fetch_add(1, Ordering::Relaxed);

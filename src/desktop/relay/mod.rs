@@ -41,6 +41,7 @@ pub use self::{
 };
 use self::{ending::Ending, heartbeat::Heard, to_server::ToServer, to_viewer::ToViewer};
 use super::{
+    gate::Gate,
     rfb::{Activity, Handshake},
     viewers::Traffic,
 };
@@ -88,6 +89,8 @@ pub struct RelayOptions {
     pub traffic: Arc<Traffic>,
     /// Byte counts of all viewers.
     pub metrics: Arc<Metrics>,
+    /// Where keys wait while a text is typed.
+    pub gate: Gate,
     /// Called after input has been written to the server. Must be cheap: it runs on the relay's task.
     pub on_activity: Box<dyn Fn(Activity) + Send + Sync>,
     /// Called once when the viewer left in the middle of a forwarded message with something held: no release

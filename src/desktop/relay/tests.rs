@@ -38,6 +38,7 @@ struct Bench {
     ended: CancellationToken,
     activities: Arc<AtomicUsize>,
     abandoned: Arc<AtomicUsize>,
+    gate: Gate,
     traffic: Arc<Traffic>,
 }
 
@@ -55,6 +56,7 @@ fn bench(view_only: bool) -> (Bench, impl Future<Output = Closed>) {
         ended: CancellationToken::new(),
         activities: Arc::default(),
         abandoned: Arc::default(),
+        gate: Gate::default(),
         traffic: Arc::default(),
     };
     let activities = Arc::clone(&bench.activities);
@@ -66,6 +68,7 @@ fn bench(view_only: bool) -> (Bench, impl Future<Output = Closed>) {
         ended: bench.ended.clone(),
         traffic: Arc::clone(&bench.traffic),
         metrics: Arc::new(Metrics::new()),
+        gate: bench.gate.clone(),
         on_activity: Box::new(move |_| {
             activities.fetch_add(1, Ordering::Relaxed);
         }),
@@ -120,6 +123,13 @@ impl Bench {
         }
         self.server.write_all(&[0; 24]).await.expect("written");
         assert_eq!(self.heard().await, &[0; 24][..]);
+    }
+
+    /// What the server gets next.
+    async fn got(&mut self, length: usize) -> Vec<u8> {
+        let mut got = vec![0; length];
+        self.server.read_exact(&mut got).await.expect("read");
+        got
     }
 
     /// The server leaves, too.
@@ -333,4 +343,75 @@ async fn a_silent_viewer_is_pinged_and_then_closed() {
     let (closed, ()) = tokio::join!(relay, script);
     assert!(matches!(closed, Closed::ViewerSilent));
     assert_eq!(start.elapsed().as_secs(), 15 * 5);
+}
+
+const POINTER: &[u8] = &[5, 0, 0, 1, 0, 1];
+
+#[tokio::test(start_paused = true)]
+async fn keys_and_what_follows_them_wait_at_a_closed_gate_and_nothing_else_does() {
+    let (mut bench, relay) = bench(false);
+    let mut closer = bench.gate.closer();
+    let start = Instant::now();
+    let script = async {
+        bench.shake_hands().await;
+        closer.close();
+        bench.say(POINTER).await;
+        assert_eq!(bench.got(6).await, POINTER, "no key, no wait");
+        bench.say(KEY_DOWN).await;
+        bench.say(POINTER).await;
+        bench.say(KEY_UP).await;
+        while !closer.is_awaited() {
+            tokio::task::yield_now().await;
+        }
+        let mut more = [0; 1];
+        let nothing = timeout(Duration::from_millis(500), bench.server.read(&mut more));
+        assert!(nothing.await.is_err(), "the key and what follows wait");
+        closer.open();
+        let in_order = [KEY_DOWN, POINTER, KEY_UP].concat();
+        assert_eq!(bench.got(in_order.len()).await, in_order);
+        assert!(start.elapsed() < Duration::from_secs(1), "by the opening");
+        bench.stop.cancel();
+        bench.leave().await;
+    };
+    tokio::join!(relay, script);
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_pass_a_gate_that_stays_closed_after_a_while() {
+    let (mut bench, relay) = bench(false);
+    let mut closer = bench.gate.closer();
+    let script = async {
+        bench.shake_hands().await;
+        closer.close();
+        let start = Instant::now();
+        bench.say(KEY_DOWN).await;
+        assert_eq!(bench.got(8).await, KEY_DOWN);
+        assert_eq!(start.elapsed().as_secs(), 1);
+        bench.stop.cancel();
+        assert_eq!(bench.rest().await, KEY_UP, "so does the release");
+        bench.leave().await;
+    };
+    tokio::join!(relay, script);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_at_the_gate_ends_with_the_relay() {
+    let (mut bench, relay) = bench(false);
+    let mut closer = bench.gate.closer();
+    let start = Instant::now();
+    let script = async {
+        bench.shake_hands().await;
+        closer.close();
+        bench.say(KEY_DOWN).await;
+        while !closer.is_awaited() {
+            tokio::task::yield_now().await;
+        }
+        bench.ended.cancel();
+        assert_eq!(bench.close_frame().await.0, 1012);
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        // Whatever the server has of the key, it is not down.
+        assert_eq!(bench.rest().await, KEY_UP);
+        bench.leave().await;
+    };
+    tokio::join!(relay, script);
 }

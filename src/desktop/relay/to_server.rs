@@ -15,7 +15,10 @@ use super::{
     heartbeat::Heard,
     socket::{Incoming, ViewerReader},
 };
-use crate::desktop::rfb::{ClientReader, Handshake, Verdicts};
+use crate::desktop::{
+    gate::Passing,
+    rfb::{ClientReader, Handshake, Verdicts},
+};
 
 /// Bytes judged at once: bounds the list of verdicts whatever a frame holds.
 const SLICE: usize = 16 << 10;
@@ -86,6 +89,13 @@ impl ToServer<'_> {
         let messages = self.pass_handshake(bytes, progress, server).await?;
         for slice in messages.chunks(SLICE) {
             let judged = progress.messages.read(slice, &mut progress.verdicts);
+            // Before what is wrong there may have been keys.
+            let has_keys = judged.as_ref().map_or(true, |activity| activity.key);
+            let _passing = if has_keys {
+                Some(self.await_gate().await?)
+            } else {
+                None
+            };
             for piece in progress.verdicts.pieces(slice) {
                 self.write(piece, &mut progress.torn, server).await?;
             }
@@ -95,6 +105,13 @@ impl ToServer<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Waits while a text has the keyboard. What the viewer sent after the keys waits, too.
+    async fn await_gate(&self) -> Result<Passing, Closed> {
+        let pass = self.options.gate.pass();
+        let passing = self.ending.over().run_until_cancelled(pass).await;
+        passing.ok_or_else(|| self.ending.cause())
     }
 
     /// Passes what belongs to the handshake; returns the rest.
@@ -146,17 +163,24 @@ impl ToServer<'_> {
     /// itself, not its buttons; a release of what is up already does nothing.
     async fn farewell(&self, progress: &Progress, server: &mut (impl AsyncWrite + Unpin + Send)) {
         let mut release = progress.messages.held().release_messages();
+        let holds = !release.is_empty();
         if progress.torn || !progress.messages.at_boundary() {
             let gone = matches!(
                 self.ending.cause(),
                 Closed::ServerGone | Closed::DesktopEnded
             );
-            if !release.is_empty() && !gone {
+            if holds && !gone {
                 (self.options.on_abandoned)();
             }
             release.clear();
         }
         let last = async {
+            // The server itself releases keys, too, when it sees the end.
+            let _passing = if holds {
+                Some(self.options.gate.pass().await)
+            } else {
+                None
+            };
             server.write_all(&release).await?;
             server.shutdown().await
         };

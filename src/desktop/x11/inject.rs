@@ -31,6 +31,7 @@ use super::{
     witness::Witness,
 };
 use crate::desktop::{
+    gate::Gate,
     geometry::{Point, Size},
     input::{Button, Cancel, InputError, InputSink, KeyStroke, ServerHeld, TextReport},
     keys::Keysym,
@@ -55,6 +56,8 @@ pub struct XtestSink {
     /// Levels lost their symbols, and no program has shown since that it knows.
     pub(super) emptied: bool,
     pub(super) witness: Witness,
+    /// Keeps the keys of viewers away while a part of a text is typed.
+    pub(super) gate: Gate,
     /// Keys that are down by our doing.
     pub(super) pressed: BTreeSet<u8>,
     /// Key events that were made, by anybody, less those that we made; see [`XtestSink::others_typed`].
@@ -169,6 +172,7 @@ impl XtestSink {
             emptied: false,
             temporary: TemporaryKeys::default(),
             witness,
+            gate: Gate::default(),
             pressed: BTreeSet::new(),
             balance: 0,
             others: None,
@@ -177,6 +181,13 @@ impl XtestSink {
         };
         sink.inherit()?;
         Ok(sink)
+    }
+
+    /// Texts close this gate, instead of one that nobody passes.
+    #[must_use]
+    pub fn behind(mut self, gate: Gate) -> Self {
+        self.gate = gate;
+        self
     }
 
     fn fake(&self, kind: u8, detail: u8, at: (i16, i16), device: u8) -> Result<(), InputError> {

@@ -15,6 +15,7 @@ pub mod root;
 pub mod source;
 mod temporary;
 mod text;
+mod turn;
 pub(in crate::desktop) mod windows;
 mod witness;
 

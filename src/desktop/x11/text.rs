@@ -21,27 +21,23 @@
 //! A person may type by VNC meanwhile, and shares state and map with us. We press the keys of the VNC server's own
 //! keyboard (see `inject`) and leave it some spare keys for what the layout lacks. A text goes in small parts, each with
 //! its modifiers pressed and released in it, which the server takes in one go unless its clock ticks. Before each part
-//! nobody may have typed for a moment, and no modifier may be down.
+//! nobody may have typed for a moment, and no modifier may be down; during it the keys of viewers wait (see `turn`).
 
-use std::{
-    collections::BTreeSet,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use x11rb::{
     connection::Connection,
-    cookie::Cookie,
     protocol::{
         xkb::{self, ConnectionExt as _},
-        xproto::{ConnectionExt as _, ModMask, Window},
+        xproto::ModMask,
     },
 };
 
 use super::{
-    inject::{KEYBOARD, XtestSink, lost, reply},
+    inject::{KEYBOARD, XtestSink, lost},
     keymap::Position,
     temporary::{self, Origin, Stretch},
+    turn::Turn,
 };
 use crate::desktop::{
     input::{Cancel, InputError, InputSink, TextReport},
@@ -59,15 +55,6 @@ const OURS: usize = 14;
 /// Every real modifier.
 const ALL: u16 = 0xff;
 
-/// Somebody who has not touched a key for so long has finished the word.
-const QUIET: Duration = Duration::from_millis(150);
-
-/// How long a text waits for somebody who types and makes no pause.
-const COURTESY: Duration = Duration::from_secs(5);
-
-/// How long a text waits for a person to let go of Shift, Control and the like.
-const HELD: Duration = Duration::from_secs(2);
-
 /// What stood in the way of a text, to be put back after it. A latch is used up, as by any key.
 #[derive(Debug)]
 struct Suspended {
@@ -77,10 +64,7 @@ struct Suspended {
     /// Modifiers that somebody else held for longer than anybody should wait, and when they were released.
     foreign: Vec<u8>,
     lifted: Option<Instant>,
-    /// How long the text may still wait for modifiers.
-    patience: Duration,
-    /// How long the text may still wait for somebody who types without a pause.
-    courtesy: Duration,
+    turn: Turn,
 }
 
 /// The keysym that a character of a text is typed as.
@@ -101,7 +85,7 @@ impl XtestSink {
         let mut report = TextReport::default();
         let mut suspended = self.suspend()?;
         let typed = self.type_all(text, cancel, &mut suspended, &mut report);
-        let restored = self.restore(&suspended);
+        let restored = self.restore(&mut suspended);
         match typed.and(restored) {
             Ok(()) => Ok(report),
             Err(error) if report.characters == 0 => Err(error),
@@ -130,12 +114,12 @@ impl XtestSink {
             keys,
             foreign: Vec::new(),
             lifted: None,
-            patience: HELD,
-            courtesy: COURTESY,
+            turn: Turn::new(&self.gate),
         })
     }
 
-    fn restore(&mut self, suspended: &Suspended) -> Result<(), InputError> {
+    fn restore(&mut self, suspended: &mut Suspended) -> Result<(), InputError> {
+        suspended.turn.gate.close();
         self.sync()?;
         self.others_typed()?;
         // Whoever touched a key since may have let go of those, too; pressing them would leave them down for good.
@@ -150,21 +134,14 @@ impl XtestSink {
         self.sync()
     }
 
-    /// Makes the keyboard ready for a part of a text. Whether the layout is another than before.
+    /// Makes the keyboard ready for a part of a text, with the gate closed. Whether the layout is another than before.
     fn prepare(
         &mut self,
         cancel: &Cancel,
         suspended: &mut Suspended,
         report: &mut TextReport,
     ) -> Result<bool, InputError> {
-        let (focus, mut state) = self.focus_and_state()?;
-        self.witness.typed(focus);
-        if self.await_quiet(cancel, suspended)? {
-            state = self.state()?;
-        }
-        if u16::from(state.base_mods) != 0 {
-            state = self.await_release(cancel, suspended)?;
-        }
+        let mut state = self.take_turn(cancel, &mut suspended.turn)?;
         if u16::from(state.base_mods) != 0 {
             self.release_foreign(suspended)?;
             state = self.state()?;
@@ -179,66 +156,6 @@ impl XtestSink {
         let changed = self.refresh(u8::from(state.group), false)?;
         self.share_foreign()?;
         Ok(changed)
-    }
-
-    /// Both in one round trip, which also tells that the server has taken the part before.
-    fn focus_and_state(&self) -> Result<(Window, xkb::GetStateReply), InputError> {
-        let focus = self.connection.get_input_focus();
-        let state = self.connection.xkb_get_state(KEYBOARD);
-        let focus = reply("the focus", focus.map(Cookie::reply))?.focus;
-        Ok((
-            focus,
-            reply("the keyboard state", state.map(Cookie::reply))?,
-        ))
-    }
-
-    /// Lets somebody who types finish the word, and whether it waited. Not for ever: after a while without a pause the text
-    /// goes on all the same.
-    fn await_quiet(
-        &mut self,
-        cancel: &Cancel,
-        suspended: &mut Suspended,
-    ) -> Result<bool, InputError> {
-        let begin = Instant::now();
-        let mut waited = false;
-        loop {
-            self.others_typed()?;
-            let quiet = self.others.map(|at| at + QUIET);
-            let until = quiet.unwrap_or(begin).min(begin + suspended.courtesy);
-            if until <= Instant::now() {
-                let is_quiet = quiet.is_none_or(|quiet| quiet <= Instant::now());
-                suspended.courtesy = if is_quiet {
-                    COURTESY
-                } else {
-                    suspended.courtesy.saturating_sub(begin.elapsed())
-                };
-                return Ok(waited);
-            }
-            waited = true;
-            cancel.wait_for(self.connection.stream(), until)?;
-        }
-    }
-
-    /// Waits until nobody holds a modifier, but no longer than a person does who types.
-    fn await_release(
-        &mut self,
-        cancel: &Cancel,
-        suspended: &mut Suspended,
-    ) -> Result<xkb::GetStateReply, InputError> {
-        let begin = Instant::now();
-        let until = begin + suspended.patience;
-        self.watch_modifiers(true)?;
-        let state = loop {
-            self.take_events()?;
-            let state = self.state()?;
-            if u16::from(state.base_mods) == 0 || Instant::now() >= until {
-                break state;
-            }
-            cancel.wait_for(self.connection.stream(), until)?;
-        };
-        self.watch_modifiers(false)?;
-        suspended.patience = suspended.patience.saturating_sub(begin.elapsed());
-        Ok(state)
     }
 
     /// Lets go of modifiers that others hold by the keyboard that is ours too. Those of other keyboards stay.
@@ -279,6 +196,8 @@ impl XtestSink {
         while !rest.is_empty() {
             cancel.check()?;
             if self.prepare(cancel, suspended, report)? || served == 0 {
+                // Programs may take long to read what they have.
+                suspended.turn.gate.open();
                 served = self.serve(rest, cancel, report)?;
                 // That took its time, in which anybody may have pressed Shift.
                 continue;

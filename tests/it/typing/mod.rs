@@ -1,6 +1,7 @@
 //! Texts typed into real programs, read back from what the programs say they got.
 
 mod exact;
+mod gate;
 mod person;
 mod programs;
 mod table;

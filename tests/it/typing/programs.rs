@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use deskd::desktop::x11::{self, root::Root};
+use deskd::desktop::x11::{self, Address, root::Root};
 use nix::{
     sys::{
         signal::{Signal, killpg},
@@ -64,6 +64,24 @@ impl Kind {
     }
 }
 
+/// Where programs may be started.
+pub trait Display {
+    /// A program that has the display in its environment.
+    fn command(&self, program: &str) -> Command;
+    /// For a connection of the test.
+    fn address(&self) -> Address;
+}
+
+impl Display for XServer {
+    fn command(&self, program: &str) -> Command {
+        Self::command(self, program)
+    }
+
+    fn address(&self) -> Address {
+        super::address(self)
+    }
+}
+
 /// A running program that has the keyboard. Killed with all its children on drop.
 pub struct Program {
     child: Child,
@@ -73,7 +91,7 @@ pub struct Program {
 
 impl Program {
     /// Starts it and waits until it says that it has the keyboard.
-    pub fn start(server: &XServer, kind: Kind) -> Self {
+    pub fn start(server: &dyn Display, kind: Kind) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("deskd-test-")
             .tempdir()
@@ -128,8 +146,8 @@ impl Drop for Program {
 }
 
 /// Asks for the focus until a window of this class has it.
-fn wait_for_focus(server: &XServer, class: &str) {
-    let (connection, _) = x11::connect(&super::address(server)).expect("a connection");
+fn wait_for_focus(server: &dyn Display, class: &str) {
+    let (connection, _) = x11::connect(&server.address()).expect("a connection");
     let begin = Instant::now();
     loop {
         let focus = connection.get_input_focus().expect("sent").reply();
@@ -178,7 +196,7 @@ impl Drop for Stage {
 }
 
 /// A program of ours that writes into a pipe.
-fn reader(server: &XServer, kind: Kind, folder: &Path, sender: SyncSender<String>) -> Command {
+fn reader(server: &dyn Display, kind: Kind, folder: &Path, sender: SyncSender<String>) -> Command {
     let pipe = folder.join("lines");
     mkfifo(&pipe, Mode::S_IRWXU).expect("a pipe");
     let program = |name| format!("{}/tests/it/programs/{name}", env!("CARGO_MANIFEST_DIR"));
@@ -212,7 +230,7 @@ fn forward(line: &str, sender: &SyncSender<String>) {
     let _ = sender.send(text);
 }
 
-fn chromium(server: &XServer, folder: &Path, url: &str) -> Command {
+fn chromium(server: &dyn Display, folder: &Path, url: &str) -> Command {
     let mut command = server.command("chromium");
     command
         .arg(format!("--user-data-dir={}", folder.display()))
@@ -234,7 +252,7 @@ fn chromium(server: &XServer, folder: &Path, url: &str) -> Command {
     command
 }
 
-fn firefox(server: &XServer, folder: &Path, url: &str) -> Command {
+fn firefox(server: &dyn Display, folder: &Path, url: &str) -> Command {
     let preferences = r#"
 user_pref("browser.shell.checkDefaultBrowser", false);
 user_pref("browser.aboutwelcome.enabled", false);

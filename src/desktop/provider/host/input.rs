@@ -9,6 +9,7 @@ use std::{fmt, os::fd::BorrowedFd, sync::Arc};
 use enigo::{Coordinate, Direction, Enigo, Keyboard, Mouse, NewConError, Settings};
 
 use crate::desktop::{
+    gate::Gate,
     geometry::{Point, Size},
     input::{Button, Cancel, InputError, InputSink, KeyStroke, ServerHeld, TextReport},
     keys::Keysym,
@@ -57,7 +58,7 @@ impl fmt::Debug for EnigoSink {
 
 impl EnigoSink {
     /// Connects. Blocks for some round trips. enigo reads the cookie file that the environment names.
-    pub(super) fn open(address: &Address) -> Result<Self, OpenError> {
+    pub(super) fn open(address: &Address, gate: Gate) -> Result<Self, OpenError> {
         let name = || address.display.clone();
         let (connection, screen) = x11::connect(address).map_err(OpenError::Connect)?;
         let display = XtestSink::new(connection, screen).map_err(|source| OpenError::Display {
@@ -74,7 +75,10 @@ impl EnigoSink {
             display: name(),
             source,
         })?;
-        Ok(Self { enigo, display })
+        Ok(Self {
+            enigo,
+            display: display.behind(gate),
+        })
     }
 }
 

@@ -67,8 +67,6 @@ pub fn place(config: &Config, session: &str) -> Result<Place, StartError> {
 /// Connects to the desktop: the display answers, the RFB server greets if there is one, a picture can be taken.
 #[cfg(feature = "host")]
 pub async fn attach(context: &Context, place: &Place) -> Result<Attached, StartError> {
-    use std::sync::Arc;
-
     use crate::desktop::{attach, error::Step, readiness};
 
     let limits = context.config.limits;
@@ -76,12 +74,11 @@ pub async fn attach(context: &Context, place: &Place) -> Result<Attached, StartE
     if let Some(rfb) = &place.rfb {
         readiness::greets(rfb, limits.rfb).await?;
     }
-    let (address, metrics) = (place.address.clone(), Arc::clone(&context.metrics));
-    let max_hold = context.config.max_hold;
+    let (context, address) = (context.clone(), place.address.clone());
     let opened = readiness::apart("desk-attach", move || {
         let source = screen::XcapSource::open().map_err(boxed)?;
-        let sink = input::EnigoSink::open(&address).map_err(boxed)?;
-        attach::join(Box::new(source), Box::new(sink), address, max_hold, metrics)
+        let sink = input::EnigoSink::open(&address, context.gate.clone()).map_err(boxed)?;
+        attach::join(Box::new(source), Box::new(sink), address, &context)
     });
     let limit = limits.connection;
     match tokio::time::timeout(limit, opened).await {
