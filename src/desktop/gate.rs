@@ -141,6 +141,7 @@ impl Drop for Waiting<'_> {
 impl Closer {
     /// Closes the gate and waits for those that are passing; a second at most. Blocks. Whether anybody has passed since
     /// the last call.
+    #[must_use = "the server may not have taken yet what has passed"]
     pub fn close(&mut self) -> bool {
         if !self.closes {
             self.closes = true;
@@ -216,11 +217,11 @@ mod tests {
     async fn who_opens_and_closes_at_once_lets_nobody_slip_in_between() {
         let gate = Gate::default();
         let mut closer = gate.closer();
-        closer.close();
+        let _ = closer.close();
         let mut pass = pin!(gate.pass());
         assert!(poll(pass.as_mut()).is_pending());
         closer.open();
-        closer.close();
+        let _ = closer.close();
         assert!(poll(pass.as_mut()).is_pending());
         assert!(closer.is_awaited());
     }
@@ -229,7 +230,7 @@ mod tests {
     async fn a_wait_has_its_limit() {
         let gate = Gate::default();
         let mut closer = gate.closer();
-        closer.close();
+        let _ = closer.close();
         let begin = Instant::now();
         drop(gate.pass().await);
         assert_eq!(begin.elapsed().as_secs(), LIMIT.as_secs());
@@ -240,7 +241,7 @@ mod tests {
     async fn a_wait_that_is_given_up_is_forgotten() {
         let gate = Gate::default();
         let mut closer = gate.closer();
-        closer.close();
+        let _ = closer.close();
         {
             let mut pass = pin!(gate.pass());
             assert!(poll(pass.as_mut()).is_pending());
@@ -253,8 +254,8 @@ mod tests {
     async fn the_last_closer_opens_however_it_goes() {
         let gate = Gate::default();
         let (mut one, mut other) = (gate.closer(), gate.closer());
-        one.close();
-        other.close();
+        let _ = one.close();
+        let _ = other.close();
         let mut pass = pin!(gate.pass());
         drop(other);
         assert!(poll(pass.as_mut()).is_pending());
@@ -277,7 +278,7 @@ mod tests {
         let mut closer = gate.closer();
         std::thread::scope(|scope| {
             let closing = scope.spawn(|| {
-                closer.close();
+                let _ = closer.close();
                 assert_eq!(gate.counts().passing, 0, "it waited");
             });
             while gate.counts().closers == 0 {

@@ -354,7 +354,7 @@ async fn keys_and_what_follows_them_wait_at_a_closed_gate_and_nothing_else_does(
     let start = Instant::now();
     let script = async {
         bench.shake_hands().await;
-        closer.close();
+        let _ = closer.close();
         bench.say(POINTER).await;
         assert_eq!(bench.got(6).await, POINTER, "no key, no wait");
         bench.say(KEY_DOWN).await;
@@ -382,7 +382,7 @@ async fn keys_pass_a_gate_that_stays_closed_after_a_while() {
     let mut closer = bench.gate.closer();
     let script = async {
         bench.shake_hands().await;
-        closer.close();
+        let _ = closer.close();
         let start = Instant::now();
         bench.say(KEY_DOWN).await;
         assert_eq!(bench.got(8).await, KEY_DOWN);
@@ -401,7 +401,7 @@ async fn a_wait_at_the_gate_ends_with_the_relay() {
     let start = Instant::now();
     let script = async {
         bench.shake_hands().await;
-        closer.close();
+        let _ = closer.close();
         bench.say(KEY_DOWN).await;
         while !closer.is_awaited() {
             tokio::task::yield_now().await;

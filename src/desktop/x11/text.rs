@@ -119,7 +119,7 @@ impl XtestSink {
     }
 
     fn restore(&mut self, suspended: &mut Suspended) -> Result<(), InputError> {
-        suspended.turn.gate.close();
+        self.close_gate(&mut suspended.turn)?;
         self.sync()?;
         self.others_typed()?;
         // Whoever touched a key since may have let go of those, too; pressing them would leave them down for good.
@@ -197,7 +197,7 @@ impl XtestSink {
             cancel.check()?;
             if self.prepare(cancel, suspended, report)? || served == 0 {
                 // Programs may take long to read what they have.
-                suspended.turn.gate.open();
+                suspended.turn.pause();
                 served = self.serve(rest, cancel, report)?;
                 // That took its time, in which anybody may have pressed Shift.
                 continue;

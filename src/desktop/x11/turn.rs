@@ -45,7 +45,7 @@ const HELD: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Turn {
     /// Closed while the keyboard is ours.
-    pub(super) gate: Closer,
+    gate: Closer,
     /// How long the text may still wait for modifiers.
     patience: Duration,
     /// How long the text may still wait for somebody who types without a pause.
@@ -59,6 +59,11 @@ impl Turn {
             patience: HELD,
             courtesy: COURTESY,
         }
+    }
+
+    /// Lets others type until the next part.
+    pub(super) fn pause(&mut self) {
+        self.gate.open();
     }
 }
 
@@ -89,19 +94,25 @@ impl XtestSink {
     }
 
     fn close_and_look(&mut self, turn: &mut Turn) -> Result<xkb::GetStateReply, InputError> {
-        if turn.gate.close() {
-            self.let_viewers_be_read()?;
-        }
+        self.close_gate(turn)?;
         let (focus, state) = self.focus_and_state()?;
         self.witness.typed(focus);
         self.others_typed()?;
         Ok(state)
     }
 
+    /// Closes the gate; the server has taken the keys of all that passed.
+    pub(super) fn close_gate(&self, turn: &mut Turn) -> Result<(), InputError> {
+        if turn.gate.close() {
+            self.let_viewers_be_read()?;
+        }
+        Ok(())
+    }
+
     /// Has the server take the keys that viewers have sent, before it goes on with our requests.
     ///
     /// A round trip does not: the server reads on from a client that it is at work for, and one in four requests came
-    /// before a key that was written before it; some tens of round trips in a row did. A delay of XTEST makes the server
+    /// before a key that was written before it; up to ten round trips in a row did. A delay of XTEST makes the server
     /// put us aside ("no other requests from this client are processed", XTEST extension, `FakeInput`) and look at all
     /// its sockets, those of viewers at once and those of clients after them. It refuses a key 0, but after the delay.
     fn let_viewers_be_read(&self) -> Result<(), InputError> {

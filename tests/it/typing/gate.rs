@@ -37,7 +37,7 @@ const WORD: &str = "Person ";
 /// A little more than what a text waits for, so that most of the text is typed while a word begins.
 const PAUSE: usize = 17;
 
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 5;
 
 /// The daemon's own desktop.
 struct Desk {
@@ -75,7 +75,7 @@ impl Display for Desk {
     }
 }
 
-async fn words_and_texts_into(kind: Kind) {
+async fn words_and_texts_into(kind: Kind, length: usize) {
     let daemon = Daemon::start(&[]);
     let desk = Desk::of(&daemon).await;
     let program = Program::start(&desk, kind);
@@ -83,6 +83,7 @@ async fn words_and_texts_into(kind: Kind) {
     // So few beyond the layout that no key gets another symbol: nothing but parts.
     let mut text: String = mixed();
     text.retain(|c| matches!(c, '!'..='~' | 'а'..='я') && !WORD.contains(c));
+    let text: String = text.chars().take(length).collect();
     for _ in 0..ROUNDS {
         let mut person = Person {
             viewer: &mut viewer.client,
@@ -105,12 +106,12 @@ async fn words_and_texts_into(kind: Kind) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn words_that_begin_with_shift_come_through_in_xterm() {
-    words_and_texts_into(Kind::Xterm).await;
+    words_and_texts_into(Kind::Xterm, 2500).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn words_that_begin_with_shift_come_through_in_a_gtk_4_entry() {
-    words_and_texts_into(Kind::Gtk4).await;
+    words_and_texts_into(Kind::Gtk4, 1200).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
