@@ -41,7 +41,13 @@ struct Counts {
     passing: usize,
     /// Somebody has passed since a closer asked last.
     passed: bool,
+    viewers: usize,
 }
+
+/// A viewer that may press keys, for as long as this lives.
+#[derive(Debug)]
+#[must_use = "the gate counts those that live"]
+pub struct Viewer(Gate);
 
 /// The right of a viewer to write keys; drop it when they are written.
 #[derive(Debug)]
@@ -60,6 +66,12 @@ pub struct Closer {
 }
 
 impl Gate {
+    /// Counts in a viewer that may press keys.
+    pub fn viewer(&self) -> Viewer {
+        self.counts().viewers += 1;
+        Viewer(self.clone())
+    }
+
     /// Waits until the gate is open, but no longer than a second. Dropping the future gives the wait up.
     pub async fn pass(&self) -> Passing {
         let _waiting = match self.come() {
@@ -124,6 +136,12 @@ impl Gate {
     }
 }
 
+impl Drop for Viewer {
+    fn drop(&mut self) {
+        self.0.counts().viewers -= 1;
+    }
+}
+
 impl Drop for Passing {
     fn drop(&mut self) {
         self.0.counts().passing -= 1;
@@ -169,6 +187,11 @@ impl Closer {
         self.open();
         let nobody = |counts: &Counts| counts.waiting == 0 && counts.passing == 0;
         self.gate.wait_until(nobody);
+    }
+
+    /// Whether there are viewers that may press keys.
+    pub fn is_used(&self) -> bool {
+        self.gate.counts().viewers > 0
     }
 
     /// Whether anybody waits.
@@ -235,6 +258,18 @@ mod tests {
         drop(gate.pass().await);
         assert_eq!(begin.elapsed().as_secs(), LIMIT.as_secs());
         assert!(!closer.is_awaited());
+    }
+
+    #[test]
+    fn viewers_are_counted_while_they_live() {
+        let gate = Gate::default();
+        let closer = gate.closer();
+        assert!(!closer.is_used());
+        let (one, other) = (gate.viewer(), gate.viewer());
+        drop(one);
+        assert!(closer.is_used());
+        drop(other);
+        assert!(!closer.is_used());
     }
 
     #[tokio::test(start_paused = true)]

@@ -47,6 +47,7 @@ impl ToServer<'_> {
         mut reader: impl ViewerReader,
         mut server: impl AsyncWrite + Unpin + Send,
     ) {
+        let _viewer = (!self.options.view_only).then(|| self.options.gate.viewer());
         let mut progress = Progress {
             in_handshake: true,
             messages: ClientReader::new(self.options.view_only),

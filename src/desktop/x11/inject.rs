@@ -28,6 +28,7 @@ use x11rb::{
 use super::{
     keymap::{Layout, RawMap},
     temporary::{Stretch, TemporaryKeys},
+    turn::Turn,
     witness::Witness,
 };
 use crate::desktop::{
@@ -55,6 +56,8 @@ pub struct XtestSink {
     pub(super) temporary: TemporaryKeys,
     /// Levels lost their symbols, and no program has shown since that it knows.
     pub(super) emptied: bool,
+    /// The map changed, and no program has shown since that it knows.
+    pub(super) untold: bool,
     pub(super) witness: Witness,
     /// Keeps the keys of viewers away while a part of a text is typed.
     pub(super) gate: Gate,
@@ -170,6 +173,7 @@ impl XtestSink {
             layout,
             stale: false,
             emptied: false,
+            untold: false,
             temporary: TemporaryKeys::default(),
             witness,
             gate: Gate::default(),
@@ -396,7 +400,7 @@ impl InputSink for XtestSink {
                 needed,
                 missing,
             };
-            self.make_temporary(&stretch, cancel)?;
+            self.make_temporary(&stretch, cancel, &mut Turn::new(&self.gate))?;
             self.refresh(group, num_lock_on)?;
         }
         let strokes = keysyms

@@ -16,6 +16,7 @@ use super::{
     inject::{KEYBOARD, XtestSink, lost, read_map, refused, reply},
     keymap::TemporaryType,
     temporary::{Change, Stretch, TemporaryKeys},
+    turn::Turn,
     witness::PATIENCE,
 };
 use crate::desktop::{
@@ -29,6 +30,9 @@ const IDLE: Duration = Duration::from_secs(2);
 /// How long the end of the sink may be held up by a program that does not read its keys.
 const FAREWELL: Duration = Duration::from_millis(500);
 
+/// How long the keys of viewers are held up by a program that does not learn of a change of the map.
+const MOMENT: Duration = Duration::from_millis(500);
+
 /// Property of the root window that lists the temporary keys for who comes after us: code, number of symbols, symbols.
 const PROPERTY: &[u8] = b"_DESKD_TEMPORARY_KEYS";
 
@@ -36,23 +40,27 @@ const PROPERTY: &[u8] = b"_DESKD_TEMPORARY_KEYS";
 const PROPERTY_WORDS: u32 = 4096;
 
 impl XtestSink {
-    /// Gives the missing symbols spare keys, in one change of the map. Only when none is left fresh are those reused
-    /// that the stretch does not need, after the programs have read them.
+    /// Gives the missing symbols spare keys, in one change of the map, with the gate closed. Only when none is left fresh
+    /// are those reused that the stretch does not need, after the programs have read them.
     pub(super) fn make_temporary(
         &mut self,
         stretch: &Stretch,
         cancel: &Cancel,
+        turn: &mut Turn,
     ) -> Result<(), InputError> {
         let (spare, levels) = self.places();
         let reuses = stretch.missing.len() > self.temporary.room(&spare, levels);
-        if reuses {
-            if stretch.needed.len() > self.temporary.capacity(&spare, levels) {
-                return Err(InputError::NoKey(stretch.missing[0]));
-            }
+        if reuses && stretch.needed.len() > self.temporary.capacity(&spare, levels) {
+            return Err(InputError::NoKey(stretch.missing[0]));
+        }
+        if reuses && !self.witness.is_done() {
+            // They may take long: others may type meanwhile.
+            turn.pause();
             if !self.await_readers(Some(cancel), PATIENCE)? {
                 tracing::warn!("a program does not read its keys; it may get others instead");
             }
         }
+        self.take_turn(cancel, turn)?;
         let kind = self.map.temporary_type(&self.layout);
         let before = self.temporary.clone();
         let changes = self.temporary.place(stretch, &spare, levels);
@@ -67,11 +75,26 @@ impl XtestSink {
         self.remember(&before)?;
         self.witness.touch();
         self.change_map(&changes)?;
-        // Who still goes by the old map would enter the old symbols. From empty levels nothing wrong can come, and no
-        // program was seen to lose a key on them.
-        if (reuses || self.emptied) && self.await_news(cancel, PATIENCE)? {
-            self.emptied = false;
+        self.emptied |= reuses;
+        self.tell(cancel, turn)
+    }
+
+    /// Waits until the program that has the keyboard knows of the change of the map, where that matters.
+    ///
+    /// Who still goes by the old map would enter old symbols. From empty levels nothing wrong can come, and no program
+    /// was seen to lose a key on them. But Qt 5 asks for the modifiers when it learns of the change, and takes the answer
+    /// for what they were at the next key that it had not read yet: while it does, nobody may press Shift.
+    pub(super) fn tell(&mut self, cancel: &Cancel, turn: &mut Turn) -> Result<(), InputError> {
+        if !self.emptied && !turn.is_shared() {
+            return Ok(());
         }
+        let mut knows = self.await_news(Some(cancel), MOMENT)?;
+        if !knows && self.emptied {
+            turn.pause();
+            knows = self.await_news(Some(cancel), PATIENCE)?;
+        }
+        self.emptied &= !knows;
+        self.untold = false;
         Ok(())
     }
 
@@ -109,9 +132,13 @@ impl XtestSink {
         self.postponed = Some(now);
         let down = self.keys_down()?;
         let held = down.iter().any(|code| self.temporary.contains(*code));
-        if !held && self.await_readers(None, FAREWELL)? {
+        if held || !self.await_readers(None, FAREWELL)? {
+            return Ok(());
+        }
+        let mut turn = Turn::new(&self.gate);
+        if self.is_at_rest(&mut turn)? {
             self.unmap_temporary()?;
-            self.emptied = true;
+            self.emptied = !(turn.is_shared() && self.await_news(None, MOMENT)?);
         }
         Ok(())
     }
@@ -123,7 +150,7 @@ impl XtestSink {
         let (Some(first), Some(last)) = (codes().min(), codes().max()) else {
             return Ok(());
         };
-        self.stale = true;
+        (self.stale, self.untold) = (true, true);
         self.connection
             .grab_server()
             .map_err(lost("the keyboard map"))?;

@@ -134,7 +134,8 @@ impl XtestSink {
         self.sync()
     }
 
-    /// Makes the keyboard ready for a part of a text, with the gate closed. Whether the layout is another than before.
+    /// Makes the keyboard ready for a part of a text, with the gate closed. Whether that took longer than a moment, or the
+    /// layout is another than before.
     fn prepare(
         &mut self,
         cancel: &Cancel,
@@ -155,7 +156,11 @@ impl XtestSink {
         }
         let changed = self.refresh(u8::from(state.group), false)?;
         self.share_foreign()?;
-        Ok(changed)
+        let told = self.untold && suspended.turn.is_shared();
+        if told {
+            self.tell(cancel, &mut suspended.turn)?;
+        }
+        Ok(changed || told)
     }
 
     /// Lets go of modifiers that others hold by the keyboard that is ours too. Those of other keyboards stay.
@@ -196,9 +201,7 @@ impl XtestSink {
         while !rest.is_empty() {
             cancel.check()?;
             if self.prepare(cancel, suspended, report)? || served == 0 {
-                // Programs may take long to read what they have.
-                suspended.turn.pause();
-                served = self.serve(rest, cancel, report)?;
+                served = self.serve(rest, cancel, &mut suspended.turn, report)?;
                 // That took its time, in which anybody may have pressed Shift.
                 continue;
             }
@@ -213,6 +216,7 @@ impl XtestSink {
         &mut self,
         keysyms: &[Keysym],
         cancel: &Cancel,
+        turn: &mut Turn,
         report: &mut TextReport,
     ) -> Result<usize, InputError> {
         let stretch = self.stretch(keysyms);
@@ -220,7 +224,7 @@ impl XtestSink {
             return Err(InputError::NoKey(keysyms[0]));
         }
         if !stretch.missing.is_empty() {
-            self.make_temporary(&stretch, cancel)?;
+            self.make_temporary(&stretch, cancel, turn)?;
             self.refresh(self.layout.group, false)?;
             report.map_changes += 1;
         }

@@ -65,6 +65,11 @@ impl Turn {
     pub(super) fn pause(&mut self) {
         self.gate.open();
     }
+
+    /// Whether others may type.
+    pub(super) fn is_shared(&self) -> bool {
+        self.gate.is_used()
+    }
 }
 
 impl XtestSink {
@@ -77,8 +82,7 @@ impl XtestSink {
         let mut gave_way = false;
         loop {
             let state = self.close_and_look(turn)?;
-            let typed =
-                turn.gate.is_awaited() || self.others.is_some_and(|at| at.elapsed() < QUIET);
+            let typed = self.is_typed_on(turn);
             let held = u16::from(state.base_mods) != 0;
             let for_keys = typed && !(gave_way && turn.courtesy.is_zero());
             let for_modifiers = held && !turn.patience.is_zero();
@@ -99,6 +103,17 @@ impl XtestSink {
         self.witness.typed(focus);
         self.others_typed()?;
         Ok(state)
+    }
+
+    /// Closes the gate. Whether nobody types or holds a modifier.
+    pub(super) fn is_at_rest(&mut self, turn: &mut Turn) -> Result<bool, InputError> {
+        let state = self.close_and_look(turn)?;
+        Ok(!self.is_typed_on(turn) && u16::from(state.base_mods) == 0)
+    }
+
+    /// Whether others type, or typed a moment ago.
+    fn is_typed_on(&self, turn: &Turn) -> bool {
+        turn.gate.is_awaited() || self.others.is_some_and(|at| at.elapsed() < QUIET)
     }
 
     /// Closes the gate; the server has taken the keys of all that passed.

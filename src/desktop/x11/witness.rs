@@ -44,6 +44,8 @@ pub(super) struct Witness {
     windows: Vec<Window>,
     /// When a key was sent last.
     sent: Option<Instant>,
+    /// The last key of those that have been read, or had their time.
+    read: Option<Instant>,
     /// The ping that was answered last.
     answered: u32,
 }
@@ -63,6 +65,7 @@ impl Witness {
             serial: 0,
             windows: Vec::new(),
             sent: None,
+            read: None,
             answered: 0,
         })
     }
@@ -82,6 +85,11 @@ impl Witness {
     /// When a key was sent last.
     pub(super) fn sent(&self) -> Option<Instant> {
         self.sent
+    }
+
+    /// Whether nothing is left to be read, or nobody reads it.
+    pub(super) fn is_done(&self) -> bool {
+        self.read == self.sent
     }
 
     /// Takes the answer to a ping, if this is one.
@@ -109,6 +117,7 @@ impl XtestSink {
             windows.push(focus);
         }
         let mut silent = Vec::new();
+        let sent = self.witness.sent;
         for window in windows {
             let read = match self.pingable(window)? {
                 Some(answering) => self.ping(answering, cancel, patience)?,
@@ -116,6 +125,7 @@ impl XtestSink {
             };
             silent.extend((!read).then_some(window));
         }
+        self.witness.read = sent;
         self.witness.windows = silent;
         Ok(self.witness.windows.is_empty())
     }
@@ -127,15 +137,14 @@ impl XtestSink {
     /// answers no ping has one connection, and so the change before the keys.
     pub(super) fn await_news(
         &mut self,
-        cancel: &Cancel,
+        cancel: Option<&Cancel>,
         patience: Duration,
     ) -> Result<bool, InputError> {
         let focus = self.focus()?;
         let Some(window) = self.pingable(focus)? else {
             return Ok(true);
         };
-        Ok(self.ping(window, Some(cancel), patience)?
-            && self.ping(window, Some(cancel), patience)?)
+        Ok(self.ping(window, cancel, patience)? && self.ping(window, cancel, patience)?)
     }
 
     /// What a program that answers no ping gets, counted from the last key.

@@ -1,57 +1,91 @@
-//! A person types by VNC while a text is typed: neither changes what the other enters. The person's viewer speaks to the
-//! X server itself, past the gate, so the words begin without Shift; see `gate` for those of the daemon's viewers.
+//! A person types by a viewer of the daemon while it types a text: neither changes what the other enters, wherever the
+//! person presses Shift.
 
-use std::time::Duration;
+use std::{process::Command, time::Duration};
 
-use deskd::desktop::keys::Keysym;
+use deskd::desktop::{authority, keys::Keysym, x11::Address};
+use serde_json::json;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::UnixStream,
     sync::oneshot,
     time::interval,
 };
 
 use super::{
-    exact::{difference, mixed, read_back},
-    input,
-    programs::{Kind, Program, Stage},
-    typed,
+    exact::{difference, mixed},
+    programs::{Display, Kind, Program},
 };
-use crate::support::rfb_client::RfbClient;
+use crate::{
+    support::{daemon::Daemon, rfb_client::RfbClient},
+    vnc::Viewer,
+};
 
-/// What the person types, with Shift where it belongs, and partly beyond the layout; the text has none of it.
-const WORD: &str = "0123456789QZ%&XŁőű漢";
+/// What the person types, with Shift first and where else it belongs, and partly beyond the layout; the text has none
+/// of it.
+const WORD: &str = "QZ%0X7&Łő漢";
 
 /// Between two keys of the person, who is quick.
 const STROKE: Duration = Duration::from_millis(10);
 
-/// Strokes of silence after a word.
-const PAUSE: usize = 30;
+const SHIFT: u32 = 0xffe1;
+
+/// Strokes of silence after a word: a little more than what a text waits for, so that most of the text is typed while a
+/// word begins.
+const PAUSE: usize = 17;
+
+/// The daemon's own desktop.
+struct Desk {
+    display: String,
+    xauthority: String,
+}
+
+impl Desk {
+    async fn of(daemon: &Daemon) -> Self {
+        let desktop = daemon.started().await;
+        let text = |field: &str| desktop[field].as_str().expect("it runs").to_owned();
+        Self {
+            display: text("display"),
+            xauthority: text("xauthority"),
+        }
+    }
+}
+
+impl Display for Desk {
+    #[expect(clippy::disallowed_methods, reason = "tests start programs directly")]
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env("DISPLAY", &self.display)
+            .env("XAUTHORITY", &self.xauthority);
+        command
+    }
+
+    fn address(&self) -> Address {
+        let file = std::fs::read(&self.xauthority).expect("the authority file");
+        Address {
+            display: self.display.clone(),
+            cookie: authority::find(&file, self.display.trim_start_matches(':')),
+        }
+    }
+}
 
 /// Somebody who types words by a viewer.
-pub struct Person<'a, S> {
-    pub viewer: &'a mut RfbClient<S>,
-    pub word: &'a str,
-    /// Strokes of silence after a word.
-    pub pause: usize,
-    pub entered: String,
+struct Person<'a, S> {
+    viewer: &'a mut RfbClient<S>,
+    entered: String,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Person<'_, S> {
     /// Types words until told to stop, as viewers do: Shift goes down and up by itself.
-    pub async fn type_until(&mut self, mut stop: oneshot::Receiver<()>) {
+    async fn type_until(&mut self, mut stop: oneshot::Receiver<()>) {
         let mut stroke = interval(STROKE);
         while stop.try_recv().is_err() {
-            for c in self.word.chars() {
+            for c in WORD.chars() {
                 let keysym = Keysym::from_char(c).0;
                 let mut steps = vec![(keysym, true), (keysym, false)];
                 if c.is_uppercase() || "%&".contains(c) {
-                    steps = vec![
-                        (0xffe1, true),
-                        (keysym, true),
-                        (keysym, false),
-                        (0xffe1, false),
-                    ];
+                    steps.insert(0, (SHIFT, true));
+                    steps.push((SHIFT, false));
                 }
                 for (keysym, down) in steps {
                     stroke.tick().await;
@@ -59,7 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Person<'_, S> {
                 }
                 self.entered.push(c);
             }
-            for _ in 0..self.pause {
+            for _ in 0..PAUSE {
                 stroke.tick().await;
             }
         }
@@ -67,38 +101,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Person<'_, S> {
 }
 
 async fn both_type_into(kind: Kind) {
-    let stage = Stage::start();
-    let input = input(&stage.server, Duration::from_mins(1));
-    let program = Program::start(&stage.server, kind);
-    let stream = UnixStream::connect(stage.server.rfb()).await;
-    let viewer = RfbClient::connect(stream.expect("the socket")).await;
+    let daemon = Daemon::start(&[]);
+    let desk = Desk::of(&daemon).await;
+    let program = Program::start(&desk, kind);
+    let mut viewer = Viewer::open(&daemon, "").await;
     let mut person = Person {
-        viewer: &mut viewer.expect("a handshake"),
-        word: WORD,
-        pause: PAUSE,
+        viewer: &mut viewer.client,
         entered: String::new(),
     };
     let mut text: String = mixed().chars().take(2500).collect();
     text.retain(|c| !WORD.contains(c));
     let (stop, stopped) = oneshot::channel();
     let machine = async {
-        typed(&input, &text).await;
+        daemon.action(json!({"action": "type", "text": text})).await;
         stop.send(()).expect("the person listens");
     };
     tokio::join!(machine, person.type_until(stopped));
-    let got = read_back(&input, &program, &text).await;
-    assert_both(&got, (WORD, &person.entered), &text);
+    daemon
+        .action(json!({"action": "key", "text": "Return"}))
+        .await;
+    let lines = text.matches('\n').count() + 1;
+    let lines: Vec<String> = (0..lines).map(|_| program.line()).collect();
+    assert_both(&lines.join("\n"), &person.entered, &text);
 }
 
 /// What the program got is the one and the other, each exact and in its order. They have no character in common.
-pub fn assert_both(got: &str, (word, entered): (&str, &str), text: &str) {
-    let (theirs, ours): (String, String) = got.chars().partition(|c| word.contains(*c));
+fn assert_both(got: &str, entered: &str, text: &str) {
+    let (theirs, ours): (String, String) = got.chars().partition(|c| WORD.contains(*c));
     assert!(
-        theirs == entered,
-        "the person: {}",
-        difference(entered, &theirs)
+        theirs == entered && ours == text,
+        "the person: {}; the text: {}",
+        difference(entered, &theirs),
+        difference(text, &ours)
     );
-    assert!(ours == text, "the text: {}", difference(text, &ours));
 }
 
 #[tokio::test(flavor = "multi_thread")]
