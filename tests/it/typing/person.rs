@@ -109,7 +109,7 @@ async fn both_type_into(kind: Kind) {
         viewer: &mut viewer.client,
         entered: String::new(),
     };
-    let mut text: String = mixed().chars().take(2500).collect();
+    let mut text: String = mixed().chars().take(1000).collect();
     text.retain(|c| !WORD.contains(c));
     let (stop, stopped) = oneshot::channel();
     let machine = async {
