@@ -6,6 +6,7 @@
 //!         +-- a point outside: nothing is done          +-- a failure: nothing is held; stop, or go on with the next
 //! ```
 //!
+//! Input without anything else between is one order to the input thread, which gives each deed its own result and time.
 //! The queue of input is held from the first deed to the last and no longer: while one client's screen comes to rest,
 //! others may act. A batch of pictures alone holds nothing.
 
@@ -60,6 +61,13 @@ pub enum Deed {
 }
 
 impl Deed {
+    fn action(&self) -> Option<&Action> {
+        match self {
+            Self::Input(action) => Some(action),
+            Self::Paste(_) | Self::Focus(_) | Self::Picture(_) => None,
+        }
+    }
+
     /// Whether it holds the queue of input.
     pub fn is_input(&self) -> bool {
         match self {

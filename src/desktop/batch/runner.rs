@@ -12,7 +12,7 @@ use crate::desktop::{
     Desktop, Running,
     capture::CaptureError,
     geometry::Frame,
-    input::{Action, InputError, Unit},
+    input::{Action, InputError, Performed, Unit},
     keys,
     picture::{Answer, Picture, PictureRequest},
     settle::{Rest, Settled},
@@ -74,23 +74,23 @@ struct Run {
 impl Run {
     /// One report a deed; the unit of input ends with the last one.
     async fn deeds(&mut self, batch: &Batch) -> Vec<DeedReport> {
-        let mut reports = Vec::with_capacity(batch.deeds.len());
+        let mut reports: Vec<DeedReport> = Vec::with_capacity(batch.deeds.len());
         let mut failed = false;
-        for deed in &batch.deeds {
+        while let Some(deed) = batch.deeds.get(reports.len()) {
+            let begin = reports.len();
             if failed && batch.on_error == OnError::Stop {
                 reports.push(DeedReport {
                     result: Err(DeedError::NotRun),
                     elapsed: Duration::ZERO,
                 });
-                continue;
+            } else if let Deed::Input(_) = deed {
+                reports.extend(self.inputs(batch, begin).await);
+            } else {
+                reports.push(self.deed(batch, deed).await);
             }
-            let begin = Instant::now();
-            let result = self.deed(batch, deed).await;
-            failed |= result.is_err();
-            reports.push(DeedReport {
-                result,
-                elapsed: begin.elapsed(),
-            });
+            failed |= reports[begin..]
+                .iter()
+                .any(|report| report.result.is_err());
         }
         if let Some(unit) = self.unit.take() {
             // A unit that is called off, or whose display is gone, has released everything.
@@ -107,14 +107,33 @@ impl Run {
         reports
     }
 
-    async fn deed(&mut self, batch: &Batch, deed: &Deed) -> Result<Effect, DeedError> {
+    /// Input from one deed on, as far as nothing else comes between: one order to the input thread. At least one report.
+    async fn inputs(&mut self, batch: &Batch, begin: usize) -> Vec<DeedReport> {
+        let actions = batch.deeds[begin..].iter().map_while(Deed::action);
+        let actions = actions.cloned().collect();
+        let size = self.frame.declared();
+        let declared = (i64::from(size.width), i64::from(size.height));
+        let go_on = batch.on_error == OnError::Continue;
+        let unit = self.unit.as_mut().expect("taken when there is input");
+        let done = unit.perform_all(actions, declared, go_on).await;
+        let report = |performed: Performed| DeedReport {
+            result: performed.result.map(Effect::Input).map_err(DeedError::from),
+            elapsed: performed.elapsed,
+        };
+        done.into_iter().map(report).collect()
+    }
+
+    /// One that is not input alone.
+    async fn deed(&mut self, batch: &Batch, deed: &Deed) -> DeedReport {
+        let begin = Instant::now();
+        let result = self.effect(batch, deed).await;
+        let elapsed = begin.elapsed();
+        DeedReport { result, elapsed }
+    }
+
+    async fn effect(&mut self, batch: &Batch, deed: &Deed) -> Result<Effect, DeedError> {
         match deed {
-            Deed::Input(action) => {
-                let size = self.frame.declared();
-                let declared = (i64::from(size.width), i64::from(size.height));
-                let outcome = self.unit()?.perform(action.clone(), declared).await?;
-                Ok(Effect::Input(outcome))
-            }
+            Deed::Input(_) => unreachable!("goes to the input thread with its neighbours"),
             Deed::Picture(request) => {
                 if let Some(unit) = &self.unit {
                     unit.check()?;

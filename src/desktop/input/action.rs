@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::InputError;
 use crate::desktop::{
     geometry::Point,
     keys::{Combo, Keysym},
@@ -128,6 +129,15 @@ impl Action {
             | Self::Wait(_) => Vec::new(),
         }
     }
+}
+
+/// One of several actions, and what it came to.
+#[derive(Debug)]
+pub struct Performed {
+    /// As the action alone would give.
+    pub result: Result<Outcome, InputError>,
+    /// Time that it took.
+    pub elapsed: Duration,
 }
 
 /// What an action came to.

@@ -13,13 +13,14 @@ use tokio::sync::{oneshot, watch};
 
 use super::{
     Action, Cancel, Held, HeldReport, InputError, InputOptions, InputSink, KeyStroke, Outcome,
+    Performed,
     held::{Item, Ledger},
-    mailbox::{Hold, Job, Mailbox, Next, Order, Perform},
+    mailbox::{Hold, Job, Mailbox, Next, Order, Perform, Series},
     plan::{Step, begins_at_pointer, plan},
 };
 use crate::{
     desktop::{
-        geometry::{Frame, Point},
+        geometry::{Frame, Point, Size},
         keys::Keysym,
     },
     telemetry::Metrics,
@@ -133,8 +134,13 @@ impl Actor {
     }
 
     fn perform(&mut self, perform: Perform) -> Result<(), InputError> {
-        let result = self.do_action(&perform.action, perform.declared, &perform.cancel);
-        answer_action(perform.reply, result)
+        let Perform {
+            action, declared, ..
+        } = &perform;
+        let result = self.do_action(action, *declared, &mut None, &perform.cancel);
+        let (result, end) = told(result);
+        let _ = perform.reply.send(result);
+        end
     }
 
     /// Does what the holder of the unit orders, and nothing else, until it ends the unit, goes away or is
@@ -150,13 +156,10 @@ impl Actor {
         }
         loop {
             match orders.try_recv() {
-                Ok(Order::Perform {
-                    action,
-                    declared,
-                    reply,
-                }) => {
-                    let result = self.do_action(&action, declared, &cancel);
-                    answer_action(reply, result)?;
+                Ok(Order::Perform { series, reply }) => {
+                    let (done, end) = self.do_series(&series, &cancel);
+                    let _ = reply.send(Ok(done));
+                    end?;
                 }
                 Ok(Order::End { keep, reply }) => {
                     let called_off = cancel.check();
@@ -178,29 +181,60 @@ impl Actor {
         }
     }
 
-    /// One action, whole. What it pressed and did not keep is released, and after a failure everything is.
+    /// One action after the other, between which the guard works and questions are answered. It ends early after a
+    /// failure when that is wanted, or the unit was called off, or the display is gone: only that is an error.
+    fn do_series(
+        &mut self,
+        series: &Series,
+        cancel: &Cancel,
+    ) -> (Vec<Performed>, Result<(), InputError>) {
+        let mut done = Vec::with_capacity(series.actions.len());
+        let mut size = None;
+        for action in &series.actions {
+            let begin = Instant::now();
+            let (result, end) = told(self.do_action(action, series.declared, &mut size, cancel));
+            let ends = result.is_err() && (!series.go_on || cancel.check().is_err());
+            let elapsed = begin.elapsed();
+            done.push(Performed { result, elapsed });
+            let end = end
+                .and_then(|()| self.answer_questions())
+                .and_then(|()| self.release_expired());
+            if ends || end.is_err() {
+                return (done, end);
+            }
+        }
+        (done, Ok(()))
+    }
+
+    /// One action, whole. What it pressed and did not keep is released, and after a failure everything is. `size` is that
+    /// of the screen when the action before has just ended.
     fn do_action(
         &mut self,
         action: &Action,
         declared: (i64, i64),
+        size: &mut Option<Size>,
         cancel: &Cancel,
     ) -> Result<Outcome, Failure> {
         let begin = Instant::now();
-        let frame = self.frame(declared).map_err(Failure::Before)?;
+        let frame = self.frame(declared, size.take());
+        let frame = frame.map_err(Failure::Before)?;
         let result = self.act(action, &frame, cancel);
         let clean = if result.is_ok() {
             self.release(&self.ledger.transient())
         } else {
             self.release(&self.ledger.all())
         };
-        let clean = clean.and_then(|()| self.sink.sync());
+        let clean = clean.and_then(|()| self.sink.sync_size());
         self.metrics
             .input_action_seconds
             .observe(begin.elapsed().as_secs_f64());
         self.publish();
         (self.options.on_moved)();
         result
-            .and_then(|outcome| clean.map(|()| outcome))
+            .and_then(|outcome| {
+                *size = Some(clean?);
+                Ok(outcome)
+            })
             .map_err(Failure::During)
     }
 
@@ -211,10 +245,11 @@ impl Actor {
         Ok(())
     }
 
-    /// The frame that an action's points are in, on the screen as it is now.
-    fn frame(&mut self, declared: (i64, i64)) -> Result<Frame, InputError> {
+    /// The frame that an action's points are in, on the screen as it is now; asked for, unless it is known.
+    fn frame(&mut self, declared: (i64, i64), size: Option<Size>) -> Result<Frame, InputError> {
         self.sink.pump()?;
-        Ok(Frame::new(declared.0, declared.1, self.sink.native_size()?))
+        let size = size.map_or_else(|| self.sink.native_size(), Ok)?;
+        Ok(Frame::new(declared.0, declared.1, size))
     }
 
     /// Runs the steps; the last round trip proves that the display has taken them.
@@ -370,19 +405,24 @@ impl Actor {
     }
 }
 
-/// Gives the result to the caller. An error that ends the thread before anything was done is told as
+/// What the caller is told, and the thread. An error that ends the thread before anything was done is told as
 /// [`InputError::Stopped`]: on another display the action may be tried again.
-fn answer_action(
-    reply: oneshot::Sender<Result<Outcome, InputError>>,
+fn told(
     result: Result<Outcome, Failure>,
-) -> Result<(), InputError> {
+) -> (Result<Outcome, InputError>, Result<(), InputError>) {
     match result {
         Err(Failure::Before(error)) if error.is_fatal() => {
-            let _ = reply.send(Err(InputError::Stopped));
-            Err(error)
+            (Err(InputError::Stopped), Err(error))
         }
-        Err(Failure::Before(error) | Failure::During(error)) => answer(reply, Err(error)),
-        Ok(outcome) => answer(reply, Ok(outcome)),
+        Err(Failure::Before(error) | Failure::During(error)) => {
+            let end = if error.is_fatal() {
+                Err(error.clone())
+            } else {
+                Ok(())
+            };
+            (Err(error), end)
+        }
+        Ok(outcome) => (Ok(outcome), Ok(())),
     }
 }
 

@@ -19,7 +19,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use tokio::sync::oneshot;
 
 use super::{
-    action::{Action, HeldReport, Outcome},
+    action::{Action, HeldReport, Outcome, Performed},
     error::InputError,
 };
 
@@ -159,13 +159,21 @@ pub(super) struct Perform {
     pub(super) reply: oneshot::Sender<Result<Outcome, InputError>>,
 }
 
+/// Actions of a unit, one after the other.
+#[derive(Debug)]
+pub(super) struct Series {
+    pub(super) actions: Vec<Action>,
+    pub(super) declared: (i64, i64),
+    /// After a failure, too.
+    pub(super) go_on: bool,
+}
+
 /// What the holder of a unit asks.
 #[derive(Debug)]
 pub(super) enum Order {
     Perform {
-        action: Action,
-        declared: (i64, i64),
-        reply: oneshot::Sender<Result<Outcome, InputError>>,
+        series: Series,
+        reply: oneshot::Sender<Result<Vec<Performed>, InputError>>,
     },
     End {
         /// What was kept down stays down.

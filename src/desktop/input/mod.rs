@@ -35,7 +35,7 @@ use std::{
 
 use tokio::sync::{oneshot, watch};
 
-pub use action::{Action, Button, Held, HeldReport, Outcome, TextReport};
+pub use action::{Action, Button, Held, HeldReport, Outcome, Performed, TextReport};
 pub use error::{Cause, InputError};
 pub use mailbox::{Cancel, wait_for};
 pub use plan::{MAX_SCROLL, typable};

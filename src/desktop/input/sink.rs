@@ -72,6 +72,11 @@ pub trait InputSink: Debug + Send + 'static {
     fn text(&mut self, text: &str, cancel: &Cancel) -> Result<TextReport, InputError>;
     /// Returns when the display has taken everything that was injected.
     fn sync(&mut self) -> Result<(), InputError>;
+    /// [`InputSink::sync`], and the size of the screen then.
+    fn sync_size(&mut self) -> Result<Size, InputError> {
+        self.sync()?;
+        self.native_size()
+    }
     /// What the display reports as down.
     fn server_held(&mut self) -> Result<ServerHeld, InputError>;
 }

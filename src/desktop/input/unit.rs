@@ -6,13 +6,13 @@
 //!                                +-- abandon(), dropped, called off, or the display gone: everything is released
 //! ```
 
-use std::sync::mpsc::SyncSender;
+use std::{sync::mpsc::SyncSender, time::Duration};
 
 use tokio::sync::oneshot;
 
 use super::{
-    Action, Cancel, InputError, Outcome,
-    mailbox::{CancelOnDrop, Order},
+    Action, Cancel, InputError, Outcome, Performed,
+    mailbox::{CancelOnDrop, Order, Series},
 };
 
 /// A hold of the queue: nobody else's action runs until it ends. Dropping it calls the running action off and
@@ -42,20 +42,40 @@ impl Unit {
         action: Action,
         declared: (i64, i64),
     ) -> Result<Outcome, InputError> {
+        let mut done = self.perform_all(vec![action], declared, false).await;
+        done.pop().expect("one action, one result").result
+    }
+
+    /// Does several actions of the unit, like [`Unit::perform`] one after the other, but answers when all are done. One
+    /// result an action, in their order; unless it shall `go_on`, the first failure is the last result.
+    pub async fn perform_all(
+        &mut self,
+        actions: Vec<Action>,
+        declared: (i64, i64),
+        go_on: bool,
+    ) -> Vec<Performed> {
+        let count = actions.len().min(if go_on { usize::MAX } else { 1 });
         let (reply, answer) = oneshot::channel();
-        let order = Order::Perform {
-            action,
+        let series = Series {
+            actions,
             declared,
-            reply,
+            go_on,
         };
         // Until it is answered: a future that is dropped half way takes the unit with it.
         let mut half_way = CancelOnDrop {
             cancel: self.guard.cancel.clone(),
             over: false,
         };
-        let result = self.order(order, answer).await;
+        let done = self.order(Order::Perform { series, reply }, answer).await;
         half_way.over = true;
-        result
+        let mut done = done.unwrap_or_default();
+        while done.len() < count {
+            done.push(Performed {
+                result: Err(self.gone()),
+                elapsed: Duration::ZERO,
+            });
+        }
+        done
     }
 
     /// Ends the unit; what its actions kept down stays down.
@@ -92,9 +112,13 @@ impl Unit {
         answer: oneshot::Receiver<Result<T, InputError>>,
     ) -> Result<T, InputError> {
         // One order is under way at a time, so there is room; it is refused when the thread has let go of the unit.
-        let gone = || self.check().err().unwrap_or(InputError::Stopped);
-        self.orders.try_send(order).map_err(|_| gone())?;
+        self.orders.try_send(order).map_err(|_| self.gone())?;
         self.guard.cancel.wake();
-        answer.await.unwrap_or_else(|_| Err(gone()))
+        answer.await.unwrap_or_else(|_| Err(self.gone()))
+    }
+
+    /// Why the thread has let go of the unit.
+    fn gone(&self) -> InputError {
+        self.check().err().unwrap_or(InputError::Stopped)
     }
 }

@@ -426,6 +426,11 @@ impl InputSink for XtestSink {
         .map(drop)
     }
 
+    /// One answer for both: the server answers in the order of the requests.
+    fn sync_size(&mut self) -> Result<Size, InputError> {
+        self.native_size()
+    }
+
     fn server_held(&mut self) -> Result<ServerHeld, InputError> {
         self.pump()?;
         let group = self.layout.group;

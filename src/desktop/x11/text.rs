@@ -11,6 +11,9 @@
 //!   an entry of GTK that holds 5 000 characters needs 7 ms for each further one. With a fixed wait of 100 ms the long
 //!   text came wrong in GTK 3, GTK 4 and Qt 5, from the 1 546th, 1 608th and 4 800th character on. `witness` has the
 //!   proof that makes it right.
+//! - Qt 5 asks the server for the modifiers when it learns of a change, and takes them for those of the next key, which
+//!   may be older. So **the map changes while no modifier is down**, and as long as there are viewers, none goes down
+//!   until the program knows of it. Without that, a person's first capital letter came small in every run under load.
 //! - All go by the modifiers that come with the key, and read Shift and the third level's modifier alike. So a change
 //!   carries four symbols a key. `FOUR_LEVEL` heeds no lock, but programs raise letters of such keys by themselves when
 //!   Caps Lock is on, so locks are off while a text is typed.

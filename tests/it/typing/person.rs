@@ -4,6 +4,7 @@
 use std::{process::Command, time::Duration};
 
 use deskd::desktop::{authority, keys::Keysym, x11::Address};
+use reqwest::Method;
 use serde_json::json;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -32,6 +33,12 @@ const SHIFT: u32 = 0xffe1;
 /// Strokes of silence after a word: a little more than what a text waits for, so that most of the text is typed while a
 /// word begins.
 const PAUSE: usize = 17;
+
+/// Words of the person at most, so that the text comes to its end on a machine that has too much to do.
+const WORDS: usize = 40;
+
+/// How long a text may take that so many words interrupt.
+const LONG: Duration = Duration::from_mins(3);
 
 /// The daemon's own desktop.
 struct Desk {
@@ -76,10 +83,13 @@ struct Person<'a, S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Person<'_, S> {
-    /// Types words until told to stop, as viewers do: Shift goes down and up by itself.
+    /// Types words until told to stop, or tired, as viewers do: Shift goes down and up by itself.
     async fn type_until(&mut self, mut stop: oneshot::Receiver<()>) {
         let mut stroke = interval(STROKE);
-        while stop.try_recv().is_err() {
+        for _ in 0..WORDS {
+            if stop.try_recv().is_ok() {
+                return;
+            }
             for c in WORD.chars() {
                 let keysym = Keysym::from_char(c).0;
                 let mut steps = vec![(keysym, true), (keysym, false)];
@@ -113,8 +123,12 @@ async fn both_type_into(kind: Kind) {
     text.retain(|c| !WORD.contains(c));
     let (stop, stopped) = oneshot::channel();
     let machine = async {
-        daemon.action(json!({"action": "type", "text": text})).await;
-        stop.send(()).expect("the person listens");
+        let request = daemon.request(Method::POST, "/api/v0/desktop/action");
+        let body = json!({"action": "type", "text": text});
+        let answer = request.timeout(LONG).json(&body).send().await;
+        assert_eq!(answer.expect("an answer").status(), 200);
+        // The person may be tired.
+        let _ = stop.send(());
     };
     tokio::join!(machine, person.type_until(stopped));
     daemon
