@@ -88,9 +88,7 @@ impl Run {
             } else {
                 reports.push(self.deed(batch, deed).await);
             }
-            failed |= reports[begin..]
-                .iter()
-                .any(|report| report.result.is_err());
+            failed |= reports[begin..].iter().any(|report| report.result.is_err());
         }
         if let Some(unit) = self.unit.take() {
             // A unit that is called off, or whose display is gone, has released everything.

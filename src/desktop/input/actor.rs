@@ -407,13 +407,9 @@ impl Actor {
 
 /// What the caller is told, and the thread. An error that ends the thread before anything was done is told as
 /// [`InputError::Stopped`]: on another display the action may be tried again.
-fn told(
-    result: Result<Outcome, Failure>,
-) -> (Result<Outcome, InputError>, Result<(), InputError>) {
+fn told(result: Result<Outcome, Failure>) -> (Result<Outcome, InputError>, Result<(), InputError>) {
     match result {
-        Err(Failure::Before(error)) if error.is_fatal() => {
-            (Err(InputError::Stopped), Err(error))
-        }
+        Err(Failure::Before(error)) if error.is_fatal() => (Err(InputError::Stopped), Err(error)),
         Err(Failure::Before(error) | Failure::During(error)) => {
             let end = if error.is_fatal() {
                 Err(error.clone())
