@@ -1,0 +1,215 @@
+//! The objects of a repository, read by their ids from any thread.
+
+use std::{
+    fmt,
+    fs::File,
+    io::{self, Read},
+    os::fd::AsRawFd,
+    path::Path,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use git2::{ErrorCode, Odb, Oid};
+
+/// From this size on an object that lies in a file of its own is read without a second copy, and none is hashed.
+const LARGE: u64 = 1 << 20;
+
+/// The id of an object.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Id(Oid);
+
+impl Id {
+    pub(super) fn new(id: Oid) -> Self {
+        Self(id)
+    }
+
+    /// Of its 20 bytes.
+    pub fn from_bytes(bytes: &[u8; 20]) -> Self {
+        Self(Oid::from_bytes(bytes).expect("an id has twenty bytes"))
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What an object is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObjectKind {
+    /// A commit.
+    Commit,
+    /// A tree.
+    Tree,
+    /// A content.
+    Blob,
+    /// An annotated tag.
+    Tag,
+}
+
+/// Why an object cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ObjectError {
+    /// It is not there. Nobody is asked for it.
+    #[error("object {id} is missing")]
+    Missing {
+        /// Which.
+        id: Id,
+    },
+    /// It is not of the kind that it should be.
+    #[error("object {id} is a {found:?}")]
+    WrongKind {
+        /// Which.
+        id: Id,
+        /// What it is.
+        found: ObjectKind,
+    },
+    /// It has more bytes than are read.
+    #[error("object {id} has {size} bytes")]
+    TooLarge {
+        /// Which.
+        id: Id,
+        /// How many.
+        size: u64,
+    },
+    /// What is stored is damaged.
+    #[error("object {id} cannot be read")]
+    Damaged {
+        /// Which.
+        id: Id,
+        /// Why.
+        source: git2::Error,
+    },
+}
+
+/// Where objects are read from: files of their own, packs, and what `alternates` names.
+pub struct Objects {
+    /// `objects`, held open: it is found by its descriptor, wherever it is moved.
+    directory: File,
+    /// Made anew when a pack has gone. Held for a glance.
+    store: RwLock<Arc<Odb<'static>>>,
+}
+
+impl fmt::Debug for Objects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Objects")
+            .field("directory", &self.directory)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Objects {
+    pub(super) fn open(directory: &Path) -> io::Result<Self> {
+        let directory = File::open(directory)?;
+        let store = open_store(&directory).map_err(io::Error::other)?;
+        Ok(Self {
+            directory,
+            store: RwLock::new(Arc::new(store)),
+        })
+    }
+
+    /// Kind and size, from the object's header.
+    pub fn header(&self, id: Id) -> Result<(ObjectKind, u64), ObjectError> {
+        let (size, kind) = self.ask(id, |store| store.read_header(id.0))?;
+        Ok((kind_of(id, kind)?, size as u64))
+    }
+
+    /// The bytes of an object, when it is of a kind and has no more than so many.
+    pub fn read(&self, id: Id, kind: ObjectKind, at_most: u64) -> Result<Arc<[u8]>, ObjectError> {
+        let (found, size) = self.header(id)?;
+        if found != kind {
+            return Err(ObjectError::WrongKind { id, found });
+        }
+        if size > at_most {
+            return Err(ObjectError::TooLarge { id, size });
+        }
+        if size >= LARGE {
+            return self.read_large(id, size);
+        }
+        let bytes: Arc<[u8]> = self.ask(id, |store| Ok(store.read(id.0)?.data().into()))?;
+        // The library fills an object in a file of its own with zeros when it is shorter than it says.
+        match Oid::hash_object(raw_kind(kind), &bytes) {
+            Ok(hash) if hash == id.0 => Ok(bytes),
+            _ => Err(damaged(id, "it has another hash")),
+        }
+    }
+
+    /// From a file of its own by its stream, which never pads; else from a pack, whose entries have checksums and lengths.
+    /// Not hashed: git does not do so either, and it takes as long as the reading.
+    fn read_large(&self, id: Id, size: u64) -> Result<Arc<[u8]>, ObjectError> {
+        let store = self.store();
+        let Ok((mut stream, length, _)) = store.reader(id.0) else {
+            return self.ask(id, |store| Ok(store.read(id.0)?.data().into()));
+        };
+        if length as u64 != size {
+            return Err(damaged(id, "it has another length"));
+        }
+        let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, length).collect();
+        let whole = stream.read_exact(Arc::get_mut(&mut bytes).expect("nobody else has it"));
+        whole.map_err(|_| damaged(id, "it ends too early"))?;
+        Ok(bytes)
+    }
+
+    fn store(&self) -> Arc<Odb<'static>> {
+        self.store
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Asks once more when it fails: a pack that was opened may have been replaced by another (`git gc`).
+    fn ask<T>(
+        &self,
+        id: Id,
+        question: impl Fn(&Odb<'static>) -> Result<T, git2::Error>,
+    ) -> Result<T, ObjectError> {
+        let failed = |source: git2::Error| match source.code() {
+            ErrorCode::NotFound => ObjectError::Missing { id },
+            _ => ObjectError::Damaged { id, source },
+        };
+        match question(&self.store()) {
+            Err(error) if error.code() != ErrorCode::NotFound => {}
+            answer => return answer.map_err(failed),
+        }
+        let store = Arc::new(open_store(&self.directory).map_err(failed)?);
+        *self.store.write().unwrap_or_else(PoisonError::into_inner) = store.clone();
+        question(&store).map_err(failed)
+    }
+}
+
+fn open_store(directory: &File) -> Result<Odb<'static>, git2::Error> {
+    let store = Odb::new()?;
+    store.add_disk_alternate(&format!("/proc/self/fd/{}", directory.as_raw_fd()))?;
+    Ok(store)
+}
+
+fn damaged(id: Id, why: &str) -> ObjectError {
+    let source = git2::Error::from_str(why);
+    ObjectError::Damaged { id, source }
+}
+
+fn raw_kind(kind: ObjectKind) -> git2::ObjectType {
+    match kind {
+        ObjectKind::Commit => git2::ObjectType::Commit,
+        ObjectKind::Tree => git2::ObjectType::Tree,
+        ObjectKind::Blob => git2::ObjectType::Blob,
+        ObjectKind::Tag => git2::ObjectType::Tag,
+    }
+}
+
+fn kind_of(id: Id, kind: git2::ObjectType) -> Result<ObjectKind, ObjectError> {
+    match kind {
+        git2::ObjectType::Commit => Ok(ObjectKind::Commit),
+        git2::ObjectType::Tree => Ok(ObjectKind::Tree),
+        git2::ObjectType::Blob => Ok(ObjectKind::Blob),
+        git2::ObjectType::Tag => Ok(ObjectKind::Tag),
+        git2::ObjectType::Any => Err(damaged(id, "it has no kind")),
+    }
+}
