@@ -23,6 +23,7 @@
 //! - **Stopping** holds whether a start follows.
 
 pub mod access;
+pub mod application;
 pub mod attach;
 pub mod authority;
 pub mod batch;

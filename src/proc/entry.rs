@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{
     history::{self, History, Piece, View},
     input::Input,
-    record::{Facts, Record, State, Status},
+    record::{Applied, Facts, Record, State, Status},
     screen::Screen,
 };
 
@@ -19,6 +19,7 @@ pub struct Entry {
     facts: Facts,
     pid: i32,
     started_ns: u64,
+    applied: Applied,
     status: watch::Sender<Status>,
     input: Input,
     history: History,
@@ -34,6 +35,7 @@ impl Entry {
             birth: _,
             started_ns,
             segment,
+            applied,
             status,
         } = record;
         let history = History {
@@ -47,6 +49,7 @@ impl Entry {
             facts,
             pid,
             started_ns,
+            applied,
             status: watch::Sender::new(status),
             history,
             screen: Screen::default(),
@@ -71,6 +74,11 @@ impl Entry {
     /// When it was started, in nanoseconds since 1970.
     pub fn started_ns(&self) -> u64 {
         self.started_ns
+    }
+
+    /// How its limits are applied.
+    pub fn applied(&self) -> Applied {
+        self.applied
     }
 
     /// Where it is.

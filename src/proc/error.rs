@@ -15,7 +15,7 @@ pub enum StartError {
     #[error("the limit {limit} cannot be applied on this machine")]
     LimitUnavailable {
         /// Its field.
-        limit: &'static str,
+        limit: String,
     },
     /// As many as there may be run, or are remembered.
     #[error("too many processes")]

@@ -24,6 +24,8 @@ pub(super) const INDEX_RECORD: usize = 16;
 pub(super) const INDEX_SEGMENT: u64 = 64 << 10;
 /// Bit of an index record that says standard error.
 pub(super) const IS_STDERR: u64 = 1 << 63;
+/// Bit that every index record has. Where one could not be written there is a hole, which reads as zeroes.
+pub(super) const IS_RECORD: u64 = 1 << 62;
 
 /// A sequence of bytes with offsets from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -152,20 +154,13 @@ impl History {
     fn read_merged(&self, status: &Status, from: u64, limit: usize) -> Piece {
         let total = status.merged_total;
         let changes = self.index(total);
+        let mut at = from.max(oldest(&changes, status));
         let mut piece = Piece {
-            start: from,
+            start: at,
             ..Piece::default()
         };
-        let mut at = from;
         let first = changes.partition_point(|change| change.merged <= at);
         let mut next = first.saturating_sub(1);
-        if first == 0 {
-            at = changes
-                .first()
-                .map_or(total, |change| change.merged)
-                .max(at);
-            piece.start = at;
-        }
         while at < total && piece.bytes.len() < limit {
             let change = &changes[next];
             let end = changes.get(next + 1).map_or(total, |change| change.merged);
@@ -219,7 +214,7 @@ impl History {
                 all.clear();
                 continue;
             };
-            all.extend(bytes.chunks_exact(INDEX_RECORD).map(Change::decode));
+            all.extend(bytes.chunks_exact(INDEX_RECORD).filter_map(Change::decode));
         }
         all.retain(|change: &Change| change.merged < total);
         all
@@ -235,7 +230,8 @@ struct Change {
 }
 
 impl Change {
-    fn decode(record: &[u8]) -> Self {
+    /// `None` for a hole.
+    fn decode(record: &[u8]) -> Option<Self> {
         let number = |at: usize| {
             let bytes = record[at..at + 8].try_into().expect("eight bytes");
             u64::from_le_bytes(bytes)
@@ -246,12 +242,35 @@ impl Change {
         } else {
             View::Stderr
         };
-        Self {
+        (marked & IS_RECORD != 0).then_some(Self {
             merged,
             stream,
-            offset: marked & !IS_STDERR,
-        }
+            offset: marked & !(IS_STDERR | IS_RECORD),
+        })
     }
+}
+
+/// Offset in the merged view after which nothing of either stream is missing.
+fn oldest(changes: &[Change], status: &Status) -> u64 {
+    let Some(first) = changes.first() else {
+        return status.merged_total;
+    };
+    let kept = [
+        (View::Stdout, status.stdout.start),
+        (View::Stderr, status.stderr.start),
+    ];
+    let oldest_of = |(stream, start): (View, u64)| {
+        let mut runs = changes.iter().rev().filter(|run| run.stream == stream);
+        // The run with the oldest byte that is kept; without one, all runs of the stream begin behind it.
+        let run = runs.find(|run| run.offset <= start)?;
+        (start > 0).then(|| run.merged + (start - run.offset))
+    };
+    kept.into_iter()
+        .filter_map(oldest_of)
+        .max()
+        .unwrap_or(0)
+        .max(first.merged)
+        .min(status.merged_total)
 }
 
 fn read_up_to(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {

@@ -145,3 +145,35 @@ impl Turn {
         self.written
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_does_not_read_is_given_up_after_half_a_minute() {
+        let (reader, writer) = io::pipe().expect("a pipe");
+        descriptor::set_nonblocking(&writer).expect("a pipe of ours");
+        let input = Input::new(Some(writer.into()), false);
+        let mut turn = input.turn().await.expect("open");
+        let before = tokio::time::Instant::now();
+        let result = turn.write(&vec![0; 100_000]).await;
+        let Err(InputError::Stalled { written }) = result else {
+            panic!("{result:?}");
+        };
+        assert_eq!(
+            (written, turn.written()),
+            (65_536, 65_536),
+            "what a pipe holds"
+        );
+        assert!(before.elapsed() >= STALLED);
+        drop(turn);
+        drop(reader);
+        let mut turn = input.turn().await.expect("still open");
+        let closed = turn.write(b"x").await;
+        assert!(
+            matches!(closed, Err(InputError::Closed { written: 0 })),
+            "{closed:?}"
+        );
+    }
+}

@@ -41,7 +41,7 @@ use crate::{
 /// Orders that wait for the writer; the next one waits for a place.
 const ORDERS: usize = 256;
 /// How long a keeper may take to say hello.
-const HELLO: Duration = Duration::from_secs(10);
+const HELLO: Duration = Duration::from_secs(30);
 /// How long a keeper may take to end after it has said that all has ended.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -100,6 +100,7 @@ impl Link {
             shutdown: shutdown.clone(),
             sink,
             joined: None,
+            child: None,
             number: 0,
         };
         shutdown.spawn(driver.run(queue));
@@ -172,8 +173,6 @@ struct Shared {
 struct Joined {
     sender: Sender,
     shared: Arc<Shared>,
-    /// When it was started by this daemon.
-    child: Option<Process>,
 }
 
 struct Driver {
@@ -181,6 +180,8 @@ struct Driver {
     shutdown: Shutdown,
     sink: Sink,
     joined: Option<Joined>,
+    /// The keeper, when it was started by this daemon.
+    child: Option<Process>,
     number: u64,
 }
 
@@ -227,14 +228,20 @@ impl Driver {
         self.stop().await;
     }
 
-    /// The keeper ended without being asked. What it knew is in its journal, which the next one reads.
+    /// The keeper ended without being asked, or the connection broke. What an ended one knew is in its journal, which the
+    /// next one reads.
     async fn lost(&mut self) {
-        tracing::error!("the keeper of processes ended; starting another one");
+        tracing::error!("the keeper of processes is gone; looking for it, or starting another one");
         if let Some(joined) = self.joined.take() {
-            fail_all(&joined.shared, "the keeper of processes ended");
-            if let Some(child) = joined.child {
-                child.wait().await;
-            }
+            fail_all(
+                &joined.shared,
+                "the connection to the keeper of processes broke",
+            );
+        }
+        if let Some(child) = &self.child
+            && tokio::time::timeout(GOODBYE, child.wait()).await.is_ok()
+        {
+            self.child = None;
         }
         if let Err(error) = self.join().await {
             tracing::error!(?error, "the keeper of processes cannot be started");
@@ -317,11 +324,12 @@ impl Driver {
             Unreachable::Failed(text)
         };
         private::directory(&self.settings.folder).map_err(|error| failed(&error))?;
-        let (socket, child) = if let Ok(socket) = channel::connect(&self.settings.folder, SOCKET) {
-            (socket, None)
+        let socket = if let Ok(socket) = channel::connect(&self.settings.folder, SOCKET) {
+            socket
         } else {
             let (socket, child) = self.start_keeper().map_err(|error| failed(&error))?;
-            (socket, Some(child))
+            self.child = Some(child);
+            socket
         };
         let (sender, receiver) = channel::open(socket).map_err(|error| failed(&error))?;
         let shared = Arc::new(Shared::default());
@@ -330,7 +338,6 @@ impl Driver {
         self.joined = Some(Joined {
             sender,
             shared: Arc::clone(&shared),
-            child,
         });
         self.send(Order::Hello { version: VERSION }, Vec::new())
             .await;
@@ -387,7 +394,7 @@ impl Driver {
                 joined.shared.over.cancelled().await;
             }
         }
-        if let Some(child) = &joined.child {
+        if let Some(child) = &self.child {
             // The socket is closed with its end, or a moment before.
             let _ = tokio::time::timeout(GOODBYE, child.wait()).await;
         }
@@ -455,8 +462,15 @@ fn take_report(
             sink(News::Known(record, descriptor));
             *missing = missing.map(|count| count.saturating_sub(1));
         }
-        Report::Started { number, record } => {
+        Report::Started {
+            number,
+            record,
+            refused,
+        } => {
             let id = record.id;
+            if !refused.is_empty() {
+                tracing::warn!(process_id = %id, ?refused, "a process runs without");
+            }
             sink(News::Known(record, descriptor));
             if let Some(Waiting::Start(waiting)) = answer(number) {
                 let _ = waiting.send(Ok(Ok(id)));

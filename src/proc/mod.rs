@@ -74,7 +74,10 @@ use self::{
 };
 use crate::{
     shutdown::Shutdown,
-    sys::{child::setup::Account, procfs, signals},
+    sys::{
+        child::setup::{Account, own_uid},
+        procfs, signals,
+    },
     telemetry::Metrics,
 };
 
@@ -211,10 +214,12 @@ impl Shared {
 
 impl Shared {
     fn update(&self, entry: &Entry, status: Status) {
-        if entry.state() != State::Exited && status.state == State::Exited {
-            self.metrics.processes.dec();
-        }
+        let exits = entry.state() != State::Exited && status.state == State::Exited;
         update(entry, status);
+        if exits {
+            self.metrics.processes.dec();
+            self.table().exit(entry);
+        }
     }
 }
 
@@ -283,6 +288,14 @@ impl Processes {
         request_id: String,
     ) -> Result<Started, StartError> {
         self.sweep().await;
+        // Whoever names the id starts it once: what has it was started by the same, maybe by way of the last daemon.
+        let there = request.id.and_then(|id| self.find(&caller, id));
+        if let Some(entry) = there {
+            return Ok(Started {
+                entry,
+                attached: true,
+            });
+        }
         let fingerprint = request.fingerprint(&caller);
         loop {
             if self.0.shutdown.is_stopping() {
@@ -338,9 +351,6 @@ impl Processes {
         request_id: String,
     ) -> Result<Arc<Entry>, StartError> {
         let limits = request.limits.or(self.0.config.limits);
-        if request.limits.pids.is_some() {
-            return Err(StartError::LimitUnavailable { limit: "pids" });
-        }
         let (account, switch) = self.0.config.account(request.user.as_deref())?;
         let config = &self.0.config;
         let strings = config.strings(&request, caller, desktop, account.as_ref(), switch);
@@ -369,7 +379,7 @@ impl Processes {
         };
         let program = facts.program.clone();
         let launch = Launch {
-            id: Uuid::now_v7(),
+            id: request.id.unwrap_or_else(Uuid::now_v7),
             facts,
             arguments: strings.arguments.len(),
             terminal: request.terminal.as_ref().map(|t| (t.rows, t.columns)),
@@ -381,7 +391,9 @@ impl Processes {
                 _ => 998,
             }),
             cpu_seconds: limits.cpu_seconds,
-            address_space: limits.memory_bytes,
+            memory: limits.memory_bytes,
+            pids: limits.pids,
+            pids_required: request.limits.pids.is_some(),
             descriptors: limits.nofile,
             account: account.filter(|_| switch).map(|account| Switch {
                 name: account.name,
@@ -433,6 +445,22 @@ impl Processes {
         }
     }
 
+    /// Ends a process: TERM to its group, and when its output is still open after the grace, KILL to all members. Returns
+    /// when it is exited, or nothing more can be done. Dropping the future leaves it where it is.
+    pub async fn end(&self, entry: &Entry) {
+        let mut status = entry.subscribe();
+        for signal in [signals::TERM, signals::KILL] {
+            if self.signal(entry, signal).await.is_err() {
+                return; // it is exited, or the stop ends it
+            }
+            let exited = status.wait_for(|status| status.state == State::Exited);
+            let ended = tokio::time::timeout(self.0.config.grace, exited);
+            if ended.await.is_ok() {
+                return;
+            }
+        }
+    }
+
     /// Closes standard input: what the process has not read yet, it still reads.
     pub async fn close_input(&self, entry: &Entry) {
         entry.input().close();
@@ -447,11 +475,6 @@ impl Processes {
         self.table().remove(entry.id());
         self.0.link.forget(vec![entry.id()]).await;
         true
-    }
-
-    /// How the limits of a request come out, with the configured ones.
-    pub fn effective_limits(&self, requested: Limits) -> Limits {
-        requested.or(self.0.config.limits)
     }
 
     /// Whether the process is there, but not for this caller.
@@ -488,7 +511,7 @@ fn update(entry: &Entry, status: Status) {
 }
 
 fn own_name() -> String {
-    Account::own().map_or_else(|| "unknown".to_owned(), |account| account.name)
+    Account::own().map_or_else(|| own_uid().to_string(), |account| account.name)
 }
 
 fn unreachable(error: Unreachable) -> StartError {
@@ -503,6 +526,7 @@ fn refused(reason: Refusal, program: &str) -> StartError {
         Refusal::Directory(detail) => format!("chdir: {detail}"),
         Refusal::NotFound => format!("exec: \"{program}\": executable file not found in $PATH"),
         Refusal::Spawn(detail) => detail,
+        Refusal::Limit(limit) => return StartError::LimitUnavailable { limit },
         Refusal::Stopping => return StartError::ShuttingDown,
     };
     StartError::Spawn { detail }

@@ -54,6 +54,33 @@ pub enum Ending {
 pub enum LimitKind {
     /// CPU time.
     Cpu,
+    /// Memory.
+    Memory,
+}
+
+/// By what a limit is applied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Means {
+    /// It is not.
+    #[default]
+    None,
+    /// A limit of each process.
+    Rlimit,
+    /// A limit of all of them together.
+    Cgroup,
+}
+
+/// How the limits of a process are applied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// Memory.
+    pub memory: Means,
+    /// CPU time.
+    pub cpu: Means,
+    /// Number of processes.
+    pub pids: Means,
+    /// Open descriptors.
+    pub nofile: Means,
 }
 
 impl Ending {
@@ -192,6 +219,13 @@ pub struct Facts {
     pub request: String,
 }
 
+impl Applied {
+    /// Whether it must run in its control group.
+    pub fn inside(self) -> bool {
+        [self.memory, self.pids].contains(&Means::Cgroup)
+    }
+}
+
 /// A process as the keeper knows it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
@@ -207,6 +241,9 @@ pub struct Record {
     pub started_ns: u64,
     /// Bytes in a file of its history.
     pub segment: u64,
+    /// Its limits.
+    #[serde(default)]
+    pub applied: Applied,
     /// The rest.
     pub status: Status,
 }

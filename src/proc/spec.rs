@@ -36,11 +36,11 @@ pub struct Terminal {
 /// What a process may use. `None` takes the configured default, which may be none, too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// Address space of each member.
+    /// Memory of all members together; without control groups the address space of each.
     pub memory_bytes: Option<u64>,
     /// CPU time of each member.
     pub cpu_seconds: Option<u64>,
-    /// Processes of all members together; refused, as long as nothing here can apply it.
+    /// Number of members; refused where no control group can count them.
     pub pids: Option<u64>,
     /// Open descriptors of each member.
     pub nofile: Option<u64>,
@@ -71,6 +71,8 @@ pub struct Caller {
 /// A start as it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
+    /// The id that the process shall have; any when there is none. Never that of another start.
+    pub id: Option<Uuid>,
     /// What.
     pub program: Program,
     /// Where; empty takes the default.
@@ -99,6 +101,7 @@ impl Request {
     /// Digest of all that a second start of a token must share, the chat included.
     pub fn fingerprint(&self, caller: &Caller) -> String {
         let Self {
+            id: _,
             program,
             workdir,
             env,
@@ -148,6 +151,7 @@ mod tests {
 
     fn request(command: &str) -> Request {
         Request {
+            id: None,
             program: Program::Shell {
                 command: command.to_owned(),
                 login: false,

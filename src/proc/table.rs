@@ -1,7 +1,8 @@
 //! Which processes there are, who sees them, which token has which: decisions without clock, lock or I/O.
 
 use std::{
-    collections::{HashMap, HashSet},
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -37,6 +38,12 @@ pub(super) struct Table {
     tokens: HashMap<String, Slot>,
     /// Starts that are under way.
     pending: usize,
+    /// Entries that are not known to have exited.
+    live: HashSet<Uuid>,
+    /// Bytes of the texts of all entries.
+    text: usize,
+    /// Exited ones, the earliest first: without a token, and with one.
+    exited: [BinaryHeap<Reverse<(u64, Uuid)>>; 2],
 }
 
 #[derive(Debug)]
@@ -124,17 +131,9 @@ impl Table {
     }
 
     fn is_full(&self) -> bool {
-        let live = || {
-            let all = self.entries.values();
-            all.filter(|entry| entry.state() != State::Exited).count()
-        };
-        let text = || -> usize {
-            let all = self.entries.values();
-            all.map(|entry| text_length(entry.facts())).sum()
-        };
         self.entries.len() + self.pending >= ENTRIES
-            || self.pending + live() >= LIVE
-            || self.entries.len() > 64 && text() > TEXT
+            || self.pending + self.live.len() >= LIVE
+            || self.entries.len() > 64 && self.text > TEXT
     }
 
     /// Ends a reservation; the process is in the table already when it was started.
@@ -156,7 +155,28 @@ impl Table {
                 settled.cancel();
             }
         }
+        self.text += text_length(entry.facts());
+        match entry.closed_ns() {
+            Some(at) => self.remember_exit(&entry, at),
+            None => {
+                self.live.insert(entry.id());
+            }
+        }
         self.entries.insert(entry.id(), entry);
+    }
+
+    /// Takes that a process has exited, unless it is forgotten already.
+    pub(super) fn exit(&mut self, entry: &Entry) {
+        if let Some(at) = entry.closed_ns()
+            && self.live.remove(&entry.id())
+        {
+            self.remember_exit(entry, at);
+        }
+    }
+
+    fn remember_exit(&mut self, entry: &Entry, at: u64) {
+        let has_token = entry.facts().token.is_some();
+        self.exited[usize::from(has_token)].push(Reverse((at, entry.id())));
     }
 
     pub(super) fn get(&self, id: Uuid) -> Option<&Arc<Entry>> {
@@ -217,6 +237,8 @@ impl Table {
     /// Forgets a process and its token.
     pub(super) fn remove(&mut self, id: Uuid) -> Option<Arc<Entry>> {
         let entry = self.entries.remove(&id)?;
+        self.text -= text_length(entry.facts());
+        self.live.remove(&id);
         if let Some(token) = &entry.facts().token
             && matches!(self.tokens.get(token), Some(Slot::Held(holder)) if *holder == id)
         {
@@ -227,23 +249,17 @@ impl Table {
 
     /// Forgets what has been exited for long enough; what it was.
     pub(super) fn sweep(&mut self, retention: Retention, now_ns: u64) -> Vec<Uuid> {
-        let over: HashSet<Uuid> = self
-            .entries
-            .values()
-            .filter(|entry| {
-                let kept = match entry.facts().token {
-                    Some(_) => retention.token_ns,
-                    None => retention.plain_ns,
-                };
-                entry
-                    .closed_ns()
-                    .is_some_and(|closed| closed.saturating_add(kept) <= now_ns)
-            })
-            .map(|entry| entry.id())
-            .collect();
-        over.into_iter()
-            .filter_map(|id| self.remove(id).map(|entry| entry.id()))
-            .collect()
+        let mut over = Vec::new();
+        for (class, kept) in [(0, retention.plain_ns), (1, retention.token_ns)] {
+            while let Some(Reverse((closed, id))) = self.exited[class].peek().copied()
+                && closed.saturating_add(kept) <= now_ns
+            {
+                self.exited[class].pop();
+                // It may have been forgotten by hand.
+                over.extend(self.remove(id).map(|entry| entry.id()));
+            }
+        }
+        over
     }
 
     /// Everything, for whoever must tell all of them something.
@@ -303,6 +319,7 @@ mod tests {
             birth: 1,
             started_ns: u64::try_from(id).expect("small"),
             segment: 1,
+            applied: crate::proc::record::Applied::default(),
             status,
         };
         Arc::new(Entry::new(record, None, Path::new("/nowhere")))
@@ -376,6 +393,36 @@ mod tests {
         let nobody = Caller::default();
         assert_eq!(table.token(&nobody, "t"), TokenState::default());
         assert_eq!(table.list(&nobody, &Filter::default()).1, 1);
+    }
+
+    #[test]
+    fn a_place_is_free_again_when_its_process_exits_or_is_forgotten() {
+        let (mut table, nobody) = (Table::default(), Caller::default());
+        let all: Vec<_> = (0..u128::try_from(LIVE).expect("small"))
+            .map(|number| entry(number, None, None, None))
+            .collect();
+        for one in &all {
+            table.insert(Arc::clone(one));
+        }
+        assert!(matches!(table.claim(None, "", &nobody), Claim::Full));
+        let mut status = Status::running();
+        status.close(Ending::Exited { code: 0 }, 7);
+        all[0].update(status.clone());
+        table.exit(&all[0]);
+        table.exit(&all[0]);
+        // Forgotten before it is told here that it has exited.
+        all[1].update(status);
+        table.remove(all[1].id());
+        table.exit(&all[1]);
+        for _ in 0..2 {
+            assert!(matches!(table.claim(None, "", &nobody), Claim::Reserved));
+        }
+        assert!(matches!(table.claim(None, "", &nobody), Claim::Full));
+        let retention = Retention {
+            plain_ns: 0,
+            token_ns: 0,
+        };
+        assert_eq!(table.sweep(retention, 7), [all[0].id()]);
     }
 
     #[test]

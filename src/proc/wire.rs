@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::record::{Facts, Record, Status};
 
 /// Changed with every change of these messages.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// Where things are in the folder of the processes.
 pub(super) const SOCKET: &str = "keeper.sock";
@@ -59,7 +59,12 @@ pub(super) enum Report {
     /// A process that is there; with the descriptor of its open input.
     Entry(Box<Record>),
     /// It runs; with the descriptor of its input.
-    Started { number: u64, record: Box<Record> },
+    Started {
+        number: u64,
+        record: Box<Record>,
+        /// What it runs without.
+        refused: Vec<Refused>,
+    },
     /// It does not.
     Refused { number: u64, reason: Refusal },
     /// A signal was sent, or not.
@@ -78,6 +83,14 @@ pub(super) enum SignalOutcome {
     Failed(String),
 }
 
+/// What was refused to a process that runs nevertheless.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Refused {
+    Group,
+    Nice,
+    OomScore,
+}
+
 /// Why nothing ran.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Refusal {
@@ -87,6 +100,8 @@ pub(super) enum Refusal {
     NotFound,
     /// Pipes, a terminal, fork or exec failed.
     Spawn(String),
+    /// This limit cannot be applied.
+    Limit(String),
     /// The keeper ends everything.
     Stopping,
 }
@@ -104,7 +119,12 @@ pub(super) struct Launch {
     pub(super) nice: Option<i32>,
     pub(super) oom_score: Option<i32>,
     pub(super) cpu_seconds: Option<u64>,
-    pub(super) address_space: Option<u64>,
+    /// Of all members together, or of each, as can be had.
+    pub(super) memory: Option<u64>,
+    /// Of all members together.
+    pub(super) pids: Option<u64>,
+    /// It is not started without the limit of `pids`.
+    pub(super) pids_required: bool,
     pub(super) descriptors: Option<u64>,
     pub(super) account: Option<Switch>,
 }

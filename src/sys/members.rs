@@ -31,6 +31,15 @@ pub fn of(leaders: &[i32]) -> Vec<Stat> {
     .collect()
 }
 
+/// Whether a process is in the session or the group of the leader, or was started by one that is.
+pub fn belongs(pid: i32, leader: i32) -> bool {
+    // As long as the longest chain of parents that anybody makes in earnest.
+    let chain = std::iter::successors(procfs::stat(pid), |stat| procfs::stat(stat.parent));
+    chain
+        .take(64)
+        .any(|stat| stat.pid == leader || stat.session == leader || stat.group == leader)
+}
+
 /// Every living process below this one.
 pub fn descendants() -> Vec<Stat> {
     let us = ourselves();
@@ -68,10 +77,14 @@ fn closure(all: Vec<Stat>, chosen: impl Fn(&Stat) -> bool) -> Vec<Stat> {
 /// Kills the leader's group at once and then every other member, and waits until they are gone. The leader may end by
 /// it, too, and is not reaped. Dropping the future leaves those alone that were not found yet.
 ///
-/// With a control group, all that are in it are killed at once, wherever they went.
+/// With a control group, the members are those that are in it: they are killed at once, wherever they went.
 pub async fn kill(leader: &Process, group: Option<&Group>) {
-    let _ = group.map(Group::kill);
+    let all_at_once = group.is_some_and(|group| group.kill().is_ok());
     let _ = leader.signal_members(SIGKILL);
+    if let (true, Some(group)) = (all_at_once, group) {
+        kill_inside(group, leader.pid()).await;
+        return;
+    }
     kill_all(|| {
         let inside = group.map(Group::members).unwrap_or_default();
         closure(procfs::processes(), |stat| {
@@ -82,6 +95,28 @@ pub async fn kill(leader: &Process, group: Option<&Group>) {
         .collect()
     })
     .await;
+}
+
+/// Waits until nobody is in the group but the leader, who may hang in the kernel; kills again what came meanwhile.
+async fn kill_inside(group: &Group, leader: i32) {
+    for _ in 0..ROUNDS {
+        let seen: Vec<Process> = group
+            .members()
+            .into_iter()
+            .filter(|pid| *pid != leader)
+            .filter_map(|pid| Process::adopt(pid, None))
+            .collect();
+        if seen.is_empty() {
+            return;
+        }
+        let ended = async {
+            for process in seen {
+                process.ended().await;
+            }
+        };
+        let _ = tokio::time::timeout(STUCK, ended).await;
+        let _ = group.kill();
+    }
 }
 
 /// Kills everything below this process, and waits until it is gone.

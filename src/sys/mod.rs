@@ -6,6 +6,7 @@ pub mod child;
 pub mod descriptor;
 #[cfg(feature = "host")]
 pub mod environment;
+pub mod fs;
 pub mod limits;
 pub mod lock;
 pub mod logfile;

@@ -105,7 +105,7 @@ impl Client {
         let etag = header(text, "etag").map(str::to_owned);
         let length: usize = match header(text, "content-length") {
             Some(length) => length.parse()?,
-            None if status == 304 => 0,
+            None if matches!(status, 204 | 304) => 0,
             None => return Err("an answer without a length".into()),
         };
         while self.filled < head + length {

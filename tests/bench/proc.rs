@@ -7,6 +7,8 @@
 
 mod cleanup;
 mod http;
+#[path = "proc/live.rs"]
+mod live;
 #[path = "proc/ours.rs"]
 mod ours;
 #[path = "proc/peers.rs"]
@@ -14,6 +16,8 @@ mod peers;
 mod process;
 #[path = "proc/rows.rs"]
 mod rows;
+#[path = "proc/shell.rs"]
+mod shell;
 mod stats;
 mod table;
 
@@ -23,9 +27,10 @@ use std::{error::Error, path::PathBuf, process::ExitCode};
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 const USAGE: &str = "\
-usage: scripts/bench proc [--peers] [--quick] [--json]
+usage: scripts/bench proc [--peers] [--quick] [--only ROW]... [--json]
   --peers  also measure sandbox-agent, fetched from npm, and swe-rex, fetched from PyPI
   --quick  a tenth of the samples
+  --only   a row by a part of its name
   --json   one JSON object a row instead of the table
   --daemon FILE  the program to measure";
 
@@ -35,6 +40,7 @@ struct Options {
     peers: bool,
     quick: bool,
     json: bool,
+    only: Vec<String>,
     daemon: PathBuf,
 }
 
@@ -50,6 +56,7 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
         peers: false,
         quick: false,
         json: false,
+        only: Vec::new(),
         daemon: PathBuf::from(env!("CARGO_BIN_EXE_deskd")),
     };
     let mut arguments = arguments.iter();
@@ -58,6 +65,9 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
             "--peers" => options.peers = true,
             "--quick" => options.quick = true,
             "--json" => options.json = true,
+            "--only" => options
+                .only
+                .push(arguments.next().ok_or("--only wants a row")?.clone()),
             "--daemon" => options.daemon = arguments.next().ok_or("--daemon wants a file")?.into(),
             "--bench" => {} // cargo says so to every benchmark
             other => return Err(format!("unknown argument {other}")),
@@ -88,7 +98,9 @@ fn run(options: &Options) -> Outcome<()> {
     let place = cleanup::Place::new(&options.daemon)?;
     let mut report = table::Report::default();
     let mut failed = Vec::new();
-    for (name, measure) in rows::ROWS {
+    let wanted =
+        |name: &str| options.only.is_empty() || options.only.iter().any(|part| name.contains(part));
+    for (name, measure) in rows::ROWS.iter().filter(|(name, _)| wanted(name)) {
         eprintln!("measuring: {name}");
         if let Err(error) = measure(&place, options, &mut report) {
             eprintln!("error: {name}: {error}");

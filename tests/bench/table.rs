@@ -114,7 +114,22 @@ impl Row {
     #[must_use]
     pub(crate) fn under(mut self, limit: f64) -> Self {
         self.check(self.ours.value, Limit::AtMost(limit));
-        self.to_floor = format!("≤ {limit}");
+        let ratio = std::mem::take(&mut self.to_floor);
+        format!("{ratio} ≤ {limit}")
+            .trim_start()
+            .clone_into(&mut self.to_floor);
+        self
+    }
+
+    /// Ours must be no less than so many units.
+    #[must_use]
+    #[allow(dead_code, reason = "shared by several benchmarks")]
+    pub(crate) fn over(mut self, limit: f64) -> Self {
+        self.check(self.ours.value, Limit::AtLeast(limit));
+        let ratio = std::mem::take(&mut self.to_floor);
+        format!("{ratio} ≥ {limit}")
+            .trim_start()
+            .clone_into(&mut self.to_floor);
         self
     }
 

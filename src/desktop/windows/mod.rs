@@ -6,7 +6,12 @@
 
 mod error;
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{
+    fmt,
+    str::FromStr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 pub use self::error::WindowError;
 use super::{
@@ -144,7 +149,12 @@ impl Verb {
 pub struct Windows {
     address: Address,
     errands: Errands,
+    /// Waits, which must not hold up requests.
+    waits: Errands,
 }
+
+/// One look for a window lasts so long; then whoever waits is looked for, too.
+const LOOK: Duration = Duration::from_secs(1);
 
 impl Windows {
     /// Of the display at this address. Each request connects.
@@ -152,6 +162,7 @@ impl Windows {
         Self {
             address,
             errands: Errands::new("windows"),
+            waits: Errands::new("window-waits"),
         }
     }
 
@@ -200,6 +211,28 @@ impl Windows {
         self.shown(id, Verb::Maximize(on)).await
     }
 
+    /// Waits until a window is listed that this is true of, at most until then. Told by the window manager, not asked again and
+    /// again. Dropping the future ends the wait within a second.
+    pub async fn wait_for(
+        &self,
+        is: impl Fn(&WindowInfo) -> bool + Clone + Send + 'static,
+        until: Instant,
+    ) -> Result<Option<WindowInfo>, WindowError> {
+        loop {
+            let look = until.min(Instant::now() + LOOK);
+            let is = is.clone();
+            let found = Self::run(&self.waits, &self.address, move |manager| {
+                manager.wait_for(&is, look)
+            });
+            if let Some(window) = found.await? {
+                return Ok(Some(window));
+            }
+            if Instant::now() >= until {
+                return Ok(None);
+            }
+        }
+    }
+
     async fn shown(&self, id: WindowId, verb: Verb) -> Result<WindowInfo, WindowError> {
         let window = self.perform(id, verb).await?;
         window.ok_or(WindowError::NoSuchWindow(id))
@@ -209,9 +242,17 @@ impl Windows {
         &self,
         work: impl FnOnce(&Manager) -> Result<T, WindowError> + Send + 'static,
     ) -> Result<T, WindowError> {
-        let address = self.address.clone();
+        Self::run(&self.errands, &self.address, work).await
+    }
+
+    async fn run<T: Send + 'static>(
+        errands: &Errands,
+        address: &Address,
+        work: impl FnOnce(&Manager) -> Result<T, WindowError> + Send + 'static,
+    ) -> Result<T, WindowError> {
+        let address = address.clone();
         let errand = move || work(&Manager::open(&address)?);
-        match self.errands.run(errand).await {
+        match errands.run(errand).await {
             Ok(done) => done,
             Err(Turned::Away) => Err(WindowError::Busy),
             Err(Turned::Failed(source)) => Err(WindowError::Refused {

@@ -24,6 +24,9 @@ use crate::{
 /// Answers that wait for the writer; when they are as many, no further order is read.
 const ANSWERS: usize = 64;
 
+/// How long a daemon may take to say hello.
+const HELLO: Duration = Duration::from_secs(5);
+
 /// How a connection ended.
 #[derive(Debug)]
 pub(super) enum Over {
@@ -41,11 +44,32 @@ struct Flow {
     hurry: Notify,
 }
 
+/// A daemon that has said hello.
+#[derive(Debug)]
+pub(super) struct Greeted {
+    sender: Sender,
+    receiver: Receiver,
+}
+
+/// Waits for the hello of whoever connected. `None` for one that says something else, or nothing.
+pub(super) async fn greet(socket: UnixStream) -> Option<Greeted> {
+    let (sender, mut receiver) = channel::open(socket).ok()?;
+    let first = tokio::time::timeout(HELLO, receiver.receive()).await;
+    let frame = first.ok()?.ok()??;
+    if let Ok(Order::Hello { version }) = serde_json::from_slice(&frame.head) {
+        if version != VERSION {
+            tracing::error!(version, "a daemon of another version");
+        }
+        Some(Greeted { sender, receiver })
+    } else {
+        tracing::warn!("somebody connected who is no daemon");
+        None
+    }
+}
+
 /// Serves one daemon. May be dropped: orders that were begun are done, their answers are not sent.
-pub(super) async fn serve(shared: &Arc<Shared>, socket: UnixStream) -> Over {
-    let Ok((sender, receiver)) = channel::open(socket) else {
-        return Over::Gone;
-    };
+pub(super) async fn serve(shared: &Arc<Shared>, daemon: Greeted) -> Over {
+    let Greeted { sender, receiver } = daemon;
     let (answers, queue) = mpsc::channel(ANSWERS);
     let flow = Flow {
         taken: Notify::new(),
@@ -63,6 +87,10 @@ async fn take_orders(
     mut receiver: Receiver,
     answers: mpsc::Sender<Frame>,
 ) -> Over {
+    if welcome(shared, &answers).await.is_err() {
+        return Over::Gone;
+    }
+    flow.taken.notify_one();
     while let Ok(Some(frame)) = receiver.receive().await {
         let order = match serde_json::from_slice(&frame.head) {
             Ok(order) => order,
@@ -72,14 +100,9 @@ async fn take_orders(
             }
         };
         match order {
-            Order::Hello { version } => {
-                if version != VERSION {
-                    tracing::error!(version, "a daemon of another version");
-                }
-                if welcome(shared, &answers).await.is_err() {
-                    return Over::Gone;
-                }
-                flow.taken.notify_one();
+            Order::Hello { .. } => {
+                tracing::error!("a daemon said hello twice");
+                return Over::Gone;
             }
             Order::Start { number, launch } => {
                 // The place first: nothing may come between the start and its answer.
@@ -94,10 +117,19 @@ async fn take_orders(
                 signal,
                 members,
             } => {
-                let outcome = shared.signal(id, signal, members).await;
-                let answer = Report::Signalled { number, outcome };
-                if answers.send(framed(&answer, None)).await.is_err() {
+                let Ok(place) = answers.clone().reserve_owned().await else {
                     return Over::Gone;
+                };
+                let (shared, spawner) = (Arc::clone(shared), shared.shutdown.clone());
+                let signalled = async move {
+                    let outcome = shared.signal(id, signal, members).await;
+                    place.send(framed(&Report::Signalled { number, outcome }, None));
+                };
+                if members {
+                    // What hangs in the kernel must not hold up other orders. As many as there are places for answers.
+                    spawner.spawn(signalled);
+                } else {
+                    signalled.await;
                 }
             }
             Order::CloseInput { id } => shared.close_input(id),
@@ -160,9 +192,13 @@ fn start(shared: &Arc<Shared>, number: u64, order: &Launch, body: &[u8]) -> Fram
         return refused(Refusal::Spawn("the order is damaged".to_owned()));
     };
     match launch::launch(shared, order, &strings) {
-        Ok((record, input)) => {
-            let record = Box::new(record);
-            framed(&Report::Started { number, record }, input)
+        Ok(launched) => {
+            let report = Report::Started {
+                number,
+                record: Box::new(launched.record),
+                refused: launched.refused,
+            };
+            framed(&report, launched.input)
         }
         Err(reason) => refused(reason),
     }

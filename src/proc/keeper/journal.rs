@@ -11,7 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::proc::record::{Ending, Record, State, Status};
+use crate::proc::record::{Applied, Ending, Record, State, Status};
 
 /// Bytes after which it is written anew, if most of it is of no use any more.
 const REWRITE: u64 = 4 << 20;
@@ -28,6 +28,8 @@ pub(super) enum Line<'a> {
         pid: i32,
         birth: u64,
         started_ns: u64,
+        #[serde(default)]
+        applied: Applied,
     },
     /// Its state changed.
     Changed { id: Uuid, status: Status },
@@ -126,10 +128,11 @@ fn read(path: &Path, now_ns: u64) -> Vec<Record> {
                 pid,
                 birth,
                 started_ns,
+                applied,
             }) => {
                 if let Some(record) = records.get_mut(&id) {
                     (record.pid, record.birth) = (pid, birth);
-                    record.started_ns = started_ns;
+                    (record.started_ns, record.applied) = (started_ns, applied);
                 }
             }
             Ok(Line::Changed { id, status }) => {

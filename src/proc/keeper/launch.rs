@@ -16,13 +16,14 @@ use super::{
 use crate::{
     proc::{
         history,
-        record::{Record, Status},
-        wire::{Launch, Refusal, Strings},
+        record::{Applied, Means, Record, Status},
+        wire::{Launch, Refusal, Refused, Strings},
     },
     sys::{
+        cgroup::Group,
         child::{
             Process, Spec,
-            setup::{Account, Limit, Setup},
+            setup::{Account, Adjustment, Limit, Setup},
         },
         descriptor, pty,
     },
@@ -39,67 +40,163 @@ struct Files {
     keyboard: Option<OwnedFd>,
 }
 
-/// Starts it and its owner; the record, and the daemon's copy of its input. Blocks for the fork.
+/// Where a child writes what it was refused, and where that is read when it runs. One for all: they are started one
+/// after the other.
+#[derive(Debug)]
+pub(super) struct Refusals {
+    reader: OwnedFd,
+    writer: OwnedFd,
+}
+
+impl Refusals {
+    pub(super) fn open() -> io::Result<Self> {
+        let (reader, writer) = io::pipe()?;
+        descriptor::set_nonblocking(&reader)?;
+        descriptor::set_nonblocking(&writer)?;
+        Ok(Self {
+            reader: reader.into(),
+            writer: writer.into(),
+        })
+    }
+
+    /// What was written since it was asked last.
+    fn take(&self) -> Vec<Adjustment> {
+        let mut letters = [0; 16];
+        let count = descriptor::read(&self.reader, &mut letters).unwrap_or(0);
+        Adjustment::told(&letters[..count])
+    }
+}
+
+/// What has been started.
+#[derive(Debug)]
+pub(super) struct Launched {
+    pub(super) record: Record,
+    /// The daemon's copy of its input.
+    pub(super) input: Option<OwnedFd>,
+    pub(super) refused: Vec<Refused>,
+}
+
+/// Starts it and its owner. Blocks for the fork.
 pub(super) fn launch(
     shared: &Arc<Shared>,
     order: &Launch,
     strings: &Strings,
-) -> Result<(Record, Option<OwnedFd>), Refusal> {
+) -> Result<Launched, Refusal> {
     check_directory(&strings.directory)?;
-    let failed = |error: io::Error| Refusal::Spawn(error.to_string());
     let files = match order.terminal {
         Some((rows, columns)) => terminal(rows, columns),
         None => pipes(order),
     }
     .map_err(failed)?;
-    shared.reserve(order);
-    let group = shared.group(order.id);
-    let entrance = group.as_ref().and_then(|group| group.entrance().ok());
-    let started = Instant::now();
-    let keyboard = files.keyboard;
-    let process = spec(order, strings)
-        .setup(setup(order, entrance))
+    let group = shared.group(order);
+    let applied = applied(order, group.as_deref())?;
+    let setup = setup_inside(shared, order, applied, group.as_deref())?;
+    let spec = spec(order, strings)
+        .setup(setup)
         .errors(files.errors)
         .output(files.output);
-    let process = match files.input {
-        Some(input) => process.input(input),
-        None => process,
+    let spec = match files.input {
+        Some(input) => spec.input(input),
+        None => spec,
     };
-    let process = match process.start() {
-        Ok(process) => Arc::new(process),
-        Err(error) => {
-            shared.release(order.id);
-            return Err(match error.source.kind() {
-                io::ErrorKind::NotFound => Refusal::NotFound,
-                _ => Refusal::Spawn(error.source.to_string()),
-            });
-        }
-    };
-    let copy = keyboard.as_ref().map(OwnedFd::try_clone).transpose();
+    shared.reserve(order);
+    let started = Instant::now();
+    let (process, refused) = execute(shared, order, spec)?;
+    // A copy that cannot be made means that nobody can write: the program reads an open, silent input.
+    let copy = files.keyboard.as_ref().map(OwnedFd::try_clone).transpose();
     let record = Record {
         id: order.id,
         pid: process.pid(),
         birth: process.started(),
         started_ns: now_ns(),
         segment: segment(shared.limits.row),
+        applied,
         status: Status::running(),
         facts: order.facts.clone(),
     };
-    let kept = Kept {
+    // Who is not in its group cannot be found by it.
+    let group = group.filter(|_| !refused.contains(&Adjustment::Group));
+    shared.insert(Kept {
         record: record.clone(),
         process: Some(Arc::clone(&process)),
         group: group.clone(),
-        input: keyboard,
+        input: files.keyboard,
         spools: None,
         on_disk: 0,
+    });
+    own(shared, order, process, group, files.sources, started);
+    Ok(Launched {
+        record,
+        input: copy.unwrap_or(None),
+        refused: refused.into_iter().filter_map(without).collect(),
+    })
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn failed(error: io::Error) -> Refusal {
+    Refusal::Spawn(error.to_string())
+}
+
+/// What the child changes about itself, and the groups that it moves to.
+fn setup_inside(
+    shared: &Shared,
+    order: &Launch,
+    applied: Applied,
+    group: Option<&Group>,
+) -> Result<Setup, Refusal> {
+    let only_inside = applied.inside();
+    let groups = match group.map(Group::entrances).transpose() {
+        Ok(groups) => groups.unwrap_or_default(),
+        Err(error) if only_inside => return Err(failed(error)),
+        Err(_) => Vec::new(),
     };
-    shared.insert(kept);
+    let refusals = shared.refusals.as_ref();
+    Ok(Setup {
+        groups,
+        only_inside,
+        refusals: refusals.and_then(|all| all.writer.try_clone().ok()),
+        ..setup(order, applied)
+    })
+}
+
+/// Runs the program; and what it was refused.
+fn execute(
+    shared: &Shared,
+    order: &Launch,
+    spec: Spec,
+) -> Result<(Arc<Process>, Vec<Adjustment>), Refusal> {
+    let result = spec.start();
+    let refused = shared.refusals.as_ref().map(Refusals::take);
+    let refused = refused.unwrap_or_default();
+    let error = match result {
+        Ok(process) => return Ok((Arc::new(process), refused)),
+        Err(error) => error,
+    };
+    shared.release(order.id);
+    if let Some(limit) = refused.into_iter().find_map(limit_name) {
+        return Err(Refusal::Limit(limit.to_owned()));
+    }
+    Err(match error.source.kind() {
+        io::ErrorKind::NotFound => Refusal::NotFound,
+        _ => failed(error.source),
+    })
+}
+
+/// Gives the process its owner.
+fn own(
+    shared: &Arc<Shared>,
+    order: &Launch,
+    process: Arc<Process>,
+    group: Option<Arc<Group>>,
+    sources: Vec<Source>,
+    started: Instant,
+) {
     let task = Task {
         id: order.id,
         shared: Arc::clone(shared),
         process,
         group,
-        sources: files.sources,
+        sources,
         spools: Spools::new(
             history::folder(&shared.folder, order.id),
             shared.limits.row,
@@ -112,8 +209,51 @@ pub(super) fn launch(
         timed_out: false,
     };
     shared.shutdown.spawn(task.run());
-    // A copy that cannot be made means that nobody can write: the program reads an open, silent input.
-    Ok((record, copy.unwrap_or(None)))
+}
+
+/// What a process runs without.
+fn without(adjustment: Adjustment) -> Option<Refused> {
+    match adjustment {
+        Adjustment::Group => Some(Refused::Group),
+        Adjustment::Nice => Some(Refused::Nice),
+        Adjustment::OomScore => Some(Refused::OomScore),
+        Adjustment::Limit(_) => None,
+    }
+}
+
+/// The field of a limit that the system refused.
+fn limit_name(adjustment: Adjustment) -> Option<&'static str> {
+    match adjustment {
+        Adjustment::Limit(Limit::AddressSpace) => Some("memory_bytes"),
+        Adjustment::Limit(Limit::Cpu) => Some("cpu_seconds"),
+        Adjustment::Limit(Limit::Descriptors) => Some("nofile"),
+        Adjustment::Group | Adjustment::Nice | Adjustment::OomScore => None,
+    }
+}
+
+/// By what each limit is applied. One that a request asked for and that cannot be had is a refusal.
+fn applied(order: &Launch, group: Option<&Group>) -> Result<Applied, Refusal> {
+    let has = group.map(Group::limits).unwrap_or_default();
+    if order.pids_required && !has.pids {
+        return Err(Refusal::Limit("pids".to_owned()));
+    }
+    let rlimit = |limit: Option<u64>| {
+        if limit.is_some() {
+            Means::Rlimit
+        } else {
+            Means::None
+        }
+    };
+    Ok(Applied {
+        memory: if has.memory {
+            Means::Cgroup
+        } else {
+            rlimit(order.memory)
+        },
+        cpu: rlimit(order.cpu_seconds),
+        pids: if has.pids { Means::Cgroup } else { Means::None },
+        nofile: rlimit(order.descriptors),
+    })
 }
 
 /// Looked at before the fork, because a failed one does not tell what was missing.
@@ -146,10 +286,11 @@ fn spec(order: &Launch, strings: &Strings) -> Spec {
         })
 }
 
-fn setup(order: &Launch, entrance: Option<OwnedFd>) -> Setup {
+fn setup(order: &Launch, applied: Applied) -> Setup {
+    let each = order.memory.filter(|_| applied.memory == Means::Rlimit);
     let limits = [
         (Limit::Cpu, order.cpu_seconds),
-        (Limit::AddressSpace, order.address_space),
+        (Limit::AddressSpace, each),
         (Limit::Descriptors, order.descriptors),
     ];
     let account = order.account.as_ref().map(|account| Account {
@@ -169,8 +310,8 @@ fn setup(order: &Launch, entrance: Option<OwnedFd>) -> Setup {
             .collect(),
         nice: order.nice,
         oom_score: order.oom_score,
-        cgroup: entrance,
         user: account,
+        ..Setup::default()
     }
 }
 

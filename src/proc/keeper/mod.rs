@@ -23,17 +23,19 @@ use std::{
     time::Duration,
 };
 
+use futures_util::StreamExt;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
 use self::{
     journal::{Journal, Known, Line},
+    launch::Refusals,
     spool::Spools,
     task::now_ns,
 };
 use super::{
     history,
-    record::{Record, State, Status},
+    record::{Applied, Record, State, Status},
     wire::{JOURNAL, Launch, SOCKET, SignalOutcome},
 };
 use crate::{
@@ -52,6 +54,9 @@ const ALONE: Duration = Duration::from_mins(70);
 const READ: usize = 128 << 10;
 /// Time for killed processes to be gone, and for their owners to have read the rest.
 const AFTER_KILL: Duration = Duration::from_secs(2);
+
+/// Those who may be about to say hello; more wait in the backlog of the socket.
+const GREETINGS: usize = 16;
 
 /// Why the keeper cannot do its work.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +109,8 @@ struct Shared {
     shutdown: Shutdown,
     /// Where control groups can be made.
     tree: Option<Tree>,
+    /// Where children say what they were refused.
+    refusals: Option<Refusals>,
     /// Guards everything that is known of the processes.
     inner: Mutex<Inner>,
     /// Where pipes are read into, by one after the other.
@@ -159,6 +166,7 @@ impl Shared {
             birth: 0,
             started_ns: now_ns(),
             segment: spool::segment(self.limits.row),
+            applied: Applied::default(),
             status: Status::running(),
         };
         let line = Line::Reserved(Known::Owned(record));
@@ -176,6 +184,7 @@ impl Shared {
             pid,
             birth,
             started_ns,
+            applied,
             ..
         } = kept.record;
         let mut inner = self.inner();
@@ -184,6 +193,7 @@ impl Shared {
             pid,
             birth,
             started_ns,
+            applied,
         });
         inner.entries.insert(id, kept);
     }
@@ -247,8 +257,13 @@ impl Shared {
     }
 
     /// A control group for a process, where one can be made.
-    fn group(&self, id: Uuid) -> Option<Arc<Group>> {
-        let group = self.tree.as_ref()?.group(&id.to_string());
+    fn group(&self, order: &Launch) -> Option<Arc<Group>> {
+        let (tree, name) = (self.tree.as_ref()?, order.id.to_string());
+        let group = if order.memory.is_some() || order.pids.is_some() {
+            tree.limited(&name, order.memory, order.pids)
+        } else {
+            tree.group(&name)
+        };
         group.ok().map(Arc::new)
     }
 
@@ -414,6 +429,7 @@ fn open(config: &Config) -> Shared {
         since_ns: now_ns(),
         shutdown: Shutdown::new(),
         tree: Tree::open(),
+        refusals: Refusals::open().ok(),
         inner: Mutex::new(Inner {
             entries,
             dirty: HashSet::new(),
@@ -426,16 +442,21 @@ fn open(config: &Config) -> Shared {
     }
 }
 
-/// One daemon after the other; a new one takes the place of the one before.
+/// One daemon after the other; a new one takes the place of the one before once it has said hello.
 async fn serve(
     shared: &Arc<Shared>,
     listener: tokio::net::UnixListener,
-    mut next: Option<UnixStream>,
+    first: Option<UnixStream>,
 ) {
+    let mut daemon = match first {
+        Some(socket) => connection::greet(socket).await,
+        None => None,
+    };
+    let mut next = std::pin::pin!(next_daemon(&listener));
     loop {
         let connected = async {
-            match next.take() {
-                Some(socket) => connection::serve(shared, socket).await,
+            match daemon.take() {
+                Some(daemon) => connection::serve(shared, daemon).await,
                 None => alone(shared).await,
             }
         };
@@ -444,10 +465,31 @@ async fn serve(
                 connection::Over::Gone => {}
                 connection::Over::Stopped => return,
             },
-            accepted = listener.accept() => match accepted.and_then(|(socket, _)| socket.into_std()) {
-                Ok(socket) => next = Some(socket),
-                Err(error) => tracing::warn!(%error, "a daemon cannot be accepted"),
-            },
+            greeted = &mut next => {
+                daemon = Some(greeted);
+                next.set(next_daemon(&listener));
+            }
+        }
+    }
+}
+
+/// Who connects and says hello. Others are turned away, each within its time: they can delay a daemon, not take its place.
+async fn next_daemon(listener: &tokio::net::UnixListener) -> connection::Greeted {
+    let mut greetings = futures_util::stream::FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            biased;
+            Some(greeted) = greetings.next(), if !greetings.is_empty() => {
+                if let Some(greeted) = greeted {
+                    return greeted;
+                }
+            }
+            accepted = listener.accept(), if greetings.len() < GREETINGS => {
+                match accepted.and_then(|(socket, _)| socket.into_std()) {
+                    Ok(socket) => greetings.push(connection::greet(socket)),
+                    Err(error) => tracing::warn!(%error, "a daemon cannot be accepted"),
+                }
+            }
         }
     }
 }

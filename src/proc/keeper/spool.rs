@@ -18,7 +18,9 @@ use std::{
 };
 
 use crate::proc::{
-    history::{ERRORS, HEAD, INDEX, INDEX_RECORD, INDEX_SEGMENT, IS_STDERR, MERGED, OUTPUT},
+    history::{
+        ERRORS, HEAD, INDEX, INDEX_RECORD, INDEX_SEGMENT, IS_RECORD, IS_STDERR, MERGED, OUTPUT,
+    },
     record::Window,
 };
 
@@ -156,7 +158,7 @@ impl Apart {
             let mark = if pipe == Pipe::Errors { IS_STDERR } else { 0 };
             let mut record = [0; INDEX_RECORD];
             record[..8].copy_from_slice(&merged.to_le_bytes());
-            record[8..].copy_from_slice(&(at | mark).to_le_bytes());
+            record[8..].copy_from_slice(&(at | mark | IS_RECORD).to_le_bytes());
             self.index.append(folder, &record, false);
         }
         let head = u64::try_from(HEAD).expect("small");
@@ -302,4 +304,104 @@ fn create(path: &Path) -> io::Result<File> {
         .truncate(true)
         .mode(0o600)
         .open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proc::{
+        history::{History, View},
+        record::Status,
+    };
+
+    fn reader(folder: &Path, limit: u64) -> History {
+        History {
+            folder: folder.to_owned(),
+            segment: segment(limit),
+            separate: true,
+        }
+    }
+
+    fn status(spools: &Spools) -> Status {
+        let (stdout, stderr, merged_total) = spools.windows();
+        Status {
+            stdout,
+            stderr,
+            merged_total,
+            ..Status::running()
+        }
+    }
+
+    /// The merged view from its oldest byte on, read in pieces of this size, and where that is.
+    fn read(history: &History, status: &Status, piece: usize) -> (u64, Vec<u8>) {
+        let (mut at, mut start, mut all) = (0, None, Vec::new());
+        while at < status.merged_total {
+            let found = history.read(status, View::Merged, at, piece);
+            assert!(
+                !found.bytes.is_empty() || found.start > at,
+                "it goes on from {at}"
+            );
+            assert!(
+                start.is_none() || found.start == at,
+                "one gap, at the start"
+            );
+            start.get_or_insert(found.start);
+            at = found.end();
+            all.extend(found.bytes);
+        }
+        (start.unwrap_or(0), all)
+    }
+
+    #[test]
+    fn the_merged_view_of_rows_that_wrapped_has_one_gap_and_then_everything() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let limit = SMALLEST;
+        let mut spools = Spools::new(folder.path().to_owned(), limit, true);
+        let mut all = Vec::new();
+        for number in 0..6000_usize {
+            // One stream writes much more than the other, so that its row wraps much earlier.
+            let (pipe, length) = match number % 7 {
+                0 => (Pipe::Errors, 3 + number % 11),
+                other => (Pipe::Output, 20 + other * (number % 13)),
+            };
+            let bytes: Vec<u8> = (0..length)
+                .map(|at| (number * 31 + at).to_le_bytes()[0])
+                .collect();
+            spools.append(pipe, &bytes, false);
+            all.extend(bytes);
+        }
+        let (history, status) = (reader(folder.path(), limit), status(&spools));
+        assert!(status.stdout.start > 0 && status.stderr.start == 0);
+        for piece in [16, 1000, 1 << 20] {
+            let (start, bytes) = read(&history, &status, piece);
+            let at = usize::try_from(start).expect("small");
+            assert!(
+                start > 0 && bytes == all[at..],
+                "in pieces of {piece} from {start}"
+            );
+        }
+    }
+
+    #[test]
+    fn records_that_could_not_be_written_are_a_gap_and_no_invention() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut spools = Spools::new(folder.path().to_owned(), SMALLEST, true);
+        let index = folder.path().join("index.0");
+        // In its place is a folder for a while, as if the disk had been full.
+        fs::create_dir(&index).expect("made");
+        for _ in 0..3 {
+            spools.append(Pipe::Output, b"lost ", false);
+            spools.append(Pipe::Errors, b"gone ", false);
+        }
+        fs::remove_dir(&index).expect("it is empty");
+        for _ in 0..3 {
+            spools.append(Pipe::Output, b"out ", false);
+            spools.append(Pipe::Errors, b"err ", false);
+        }
+        let (history, status) = (reader(folder.path(), SMALLEST), status(&spools));
+        assert_eq!(
+            read(&history, &status, 16),
+            (30, b"out err out err out err ".to_vec())
+        );
+    }
 }

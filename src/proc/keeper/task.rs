@@ -194,21 +194,32 @@ impl Task {
                 core_dumped,
             }) => {
                 let used = exit.map_or(Duration::ZERO, |exit| exit.user + exit.system);
-                // The kernel counts ticks for the limit, and scales the times that it tells.
+                // The kernel counts ticks for the limit, which on a busy machine are far from the times that it tells.
                 let spent = self
                     .cpu_limit
-                    .is_some_and(|limit| used * 10 >= Duration::from_secs(limit) * 9);
-                let by_limit = signals::is_cpu_limit(signal) && spent;
+                    .is_some_and(|limit| used.saturating_mul(2) >= Duration::from_secs(limit));
+                let limit = if signals::is_cpu_limit(signal) && spent {
+                    Some(LimitKind::Cpu)
+                } else if signal == signals::KILL && self.ran_out_of_memory() {
+                    Some(LimitKind::Memory)
+                } else {
+                    None
+                };
                 Ending::Signaled {
                     signal,
                     core_dumped,
-                    limit: by_limit.then_some(LimitKind::Cpu),
+                    limit,
                 }
             }
             None => Ending::Lost {
                 message: "its status was taken by someone else".to_owned(),
             },
         }
+    }
+
+    fn ran_out_of_memory(&self) -> bool {
+        let group = self.group.as_ref();
+        group.is_some_and(|group| group.limits().memory && group.ran_out_of_memory())
     }
 
     fn close(&mut self) {

@@ -20,12 +20,16 @@ pub struct Setup {
     pub umask: Option<u32>,
     /// Resource limits.
     pub limits: Vec<(Limit, u64)>,
-    /// Absolute nice value; refused ones are dropped.
+    /// Absolute nice value; a refused one is told and dropped.
     pub nice: Option<i32>,
-    /// Value for `oom_score_adj`; a refused one is dropped.
+    /// Value for `oom_score_adj`; a refused one is told and dropped.
     pub oom_score: Option<i32>,
-    /// `cgroup.procs` of the group it moves to.
-    pub cgroup: Option<OwnedFd>,
+    /// `cgroup.procs` of the groups it moves to.
+    pub groups: Vec<OwnedFd>,
+    /// Whether it must not run outside of them: they have limits.
+    pub only_inside: bool,
+    /// Where it writes what was refused of the rest: the letter of each [`Adjustment`]. Must not block.
+    pub refusals: Option<OwnedFd>,
     /// Who it becomes.
     pub user: Option<Account>,
 }
@@ -39,6 +43,48 @@ pub enum Limit {
     Cpu,
     /// Open descriptors.
     Descriptors,
+}
+
+/// What a program is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adjustment {
+    /// The control group for its members.
+    Group,
+    /// Being nicer than the daemon.
+    Nice,
+    /// Being killed before the daemon when memory runs out.
+    OomScore,
+    /// A limit, without which it does not run.
+    Limit(Limit),
+}
+
+impl Adjustment {
+    /// All of them.
+    const ALL: [Self; 6] = [
+        Self::Group,
+        Self::Nice,
+        Self::OomScore,
+        Self::Limit(Limit::AddressSpace),
+        Self::Limit(Limit::Cpu),
+        Self::Limit(Limit::Descriptors),
+    ];
+
+    const fn letter(self) -> u8 {
+        match self {
+            Self::Group => b'g',
+            Self::Nice => b'n',
+            Self::OomScore => b'o',
+            Self::Limit(Limit::AddressSpace) => b'a',
+            Self::Limit(Limit::Cpu) => b'c',
+            Self::Limit(Limit::Descriptors) => b'd',
+        }
+    }
+
+    /// What the letters mean that a child has written.
+    pub fn told(letters: &[u8]) -> Vec<Self> {
+        let all = Self::ALL.into_iter();
+        all.filter(|one| letters.contains(&one.letter())).collect()
+    }
 }
 
 /// A user of this machine.
@@ -96,6 +142,11 @@ impl Account {
     }
 }
 
+/// Our own user, by its number.
+pub fn own_uid() -> u32 {
+    nix::unistd::geteuid().as_raw()
+}
+
 /// Whether this process may become another user.
 pub fn may_switch_user() -> bool {
     nix::unistd::geteuid().is_root()
@@ -104,9 +155,13 @@ pub fn may_switch_user() -> bool {
 impl Setup {
     /// Runs between fork and exec: system calls only, no allocation, no lock.
     pub(super) fn apply(&self) -> io::Result<()> {
-        if let Some(cgroup) = &self.cgroup {
-            // Refused moves leave it where it was: its group and session still tell whose it is.
-            let _ = write(cgroup.as_raw_fd(), b"0");
+        for group in &self.groups {
+            match write(group.as_raw_fd(), b"0") {
+                Err(error) if self.only_inside => return Err(error),
+                // It stays where it was: its group and session still tell whose it is.
+                Err(_) => self.refuse(Adjustment::Group),
+                Ok(()) => {}
+            }
         }
         if self.terminal {
             controlling_terminal()?;
@@ -114,18 +169,31 @@ impl Setup {
         if let Some(mask) = self.umask {
             umask(mask);
         }
-        if let Some(score) = self.oom_score {
-            set_oom_score(score);
+        if let Some(score) = self.oom_score
+            && set_oom_score(score).is_err()
+        {
+            self.refuse(Adjustment::OomScore);
         }
-        if let Some(nice) = self.nice {
-            set_nice(nice);
+        if let Some(nice) = self.nice
+            && set_nice(nice).is_err()
+        {
+            self.refuse(Adjustment::Nice);
         }
         for (limit, value) in &self.limits {
-            set_limit(*limit, *value)?;
+            if let Err(error) = set_limit(*limit, *value) {
+                self.refuse(Adjustment::Limit(*limit));
+                return Err(error);
+            }
         }
         match &self.user {
             Some(account) => become_user(account),
             None => Ok(()),
+        }
+    }
+
+    fn refuse(&self, what: Adjustment) {
+        if let Some(end) = &self.refusals {
+            let _ = write(end.as_raw_fd(), &[what.letter()]);
         }
     }
 }
@@ -162,23 +230,23 @@ fn umask(mask: u32) {
 }
 
 #[expect(unsafe_code, reason = "a system call after fork")]
-fn set_nice(nice: i32) {
-    // SAFETY: a system call on numbers. It may be refused, which is no reason not to run.
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
+fn set_nice(nice: i32) -> io::Result<()> {
+    // SAFETY: a system call on numbers.
+    checked(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) })
 }
 
 #[expect(unsafe_code, reason = "system calls after fork")]
-fn set_oom_score(score: i32) {
+fn set_oom_score(score: i32) -> io::Result<()> {
     const PATH: &CStr = c"/proc/self/oom_score_adj";
     let mut digits = [0_u8; 8];
     let text = decimal(score, &mut digits);
     // SAFETY: the path ends with a NUL; the descriptor is used and closed here alone.
     unsafe {
         let file = libc::open(PATH.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
-        if file >= 0 {
-            let _ = write(file, text);
-            libc::close(file);
-        }
+        checked(file)?;
+        let written = write(file, text);
+        libc::close(file);
+        written
     }
 }
 
@@ -256,5 +324,44 @@ mod tests {
         assert_eq!(Account::find("0"), Some(root));
         assert_eq!(Account::find("nobody-has-this-name"), None);
         assert_eq!(Account::find(""), None);
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_is_told_and_the_program_runs() {
+        use std::io::Read;
+        let (mut reader, writer) = io::pipe().expect("a pipe");
+        let nowhere = std::fs::File::open("/dev/null").expect("it is there");
+        let setup = Setup {
+            // Beyond what the system takes.
+            oom_score: Some(5000),
+            groups: vec![nowhere.into()],
+            refusals: Some(writer.into()),
+            ..Setup::default()
+        };
+        let child = crate::sys::child::Spec::new("/bin/true")
+            .setup(setup)
+            .start();
+        let ending = child.expect("it runs").wait().await;
+        assert_eq!(ending, crate::sys::child::Ending::Exited(0));
+        let mut letters = Vec::new();
+        reader
+            .read_to_end(&mut letters)
+            .expect("nobody else writes");
+        let told = Adjustment::told(&letters);
+        assert_eq!(told, [Adjustment::Group, Adjustment::OomScore]);
+    }
+
+    #[tokio::test]
+    async fn without_its_limits_it_does_not_run() {
+        let nowhere = std::fs::File::open("/dev/null").expect("it is there");
+        let setup = Setup {
+            groups: vec![nowhere.into()],
+            only_inside: true,
+            ..Setup::default()
+        };
+        let child = crate::sys::child::Spec::new("/bin/true")
+            .setup(setup)
+            .start();
+        assert!(child.is_err());
     }
 }

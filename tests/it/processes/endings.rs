@@ -128,7 +128,8 @@ async fn a_time_limit_keeps_what_came_and_ends_everyone() {
 #[tokio::test]
 async fn the_end_comes_always_with_the_last_byte() {
     let daemon = daemon();
-    let all = (0..1000).map(async |number| {
+    // Ten thousand with DESKD_PROC_RUNS=10000.
+    let all = (0..super::runs(1000)).map(async |number| {
         let command = format!("printf '%1000d\\n' 1 2 3 {number}; printf last");
         let result = run(&daemon, json!({ "command": command })).await;
         let text = result["output"].as_str().expect("text");

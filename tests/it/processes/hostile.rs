@@ -126,7 +126,8 @@ async fn commands_that_are_huge_or_binary() {
 #[tokio::test]
 async fn a_burst_of_short_children_has_every_code_and_byte() {
     let daemon = daemon();
-    let total = 1000;
+    // Ten thousand with DESKD_PROC_RUNS=10000.
+    let total = super::runs(1000);
     let codes: Vec<bool> = futures_util::stream::iter(0..total)
         .map(async |number| {
             let code = number % 256;
@@ -171,6 +172,74 @@ fn descendants(pid: i64) -> HashSet<i64> {
         }
     }
     all
+}
+
+#[tokio::test]
+async fn clients_that_vanish_leave_what_they_started_and_nothing_else() {
+    let daemon = daemon();
+    run(&daemon, json!({"command": "true"})).await;
+    let before = count(i64::from(daemon.pid()), "fd");
+    let token = |number: u32| format!("vanished {number}");
+    let leavers = (0..40).map(async |number: u32| {
+        let body = json!({"command": "sleep 0.2; echo done", "client_token": token(number), "wait_ms": 60_000});
+        let request = daemon.request(reqwest::Method::POST, &format!("{ROOT}/start")).json(&body);
+        // Some leave before there is a process, some while they wait for its end.
+        let patience = Duration::from_millis(u64::from(number % 20) * 5);
+        let _ = request.timeout(patience).send().await;
+    });
+    futures_util::future::join_all(leavers).await;
+    for number in 0..40 {
+        let again = json!({"command": "sleep 0.2; echo done", "client_token": token(number), "wait_ms": 60_000});
+        let answer = start(&daemon, again).await;
+        assert_eq!(
+            answer["result"]["output"], "done\n",
+            "once, by whomever: {answer}"
+        );
+    }
+    let (_, list) = super::get(&daemon, "/list?limit=1").await;
+    assert_eq!(list["total"], 41);
+    eventually("no descriptor more", || {
+        count(i64::from(daemon.pid()), "fd") <= before + 2
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn many_that_never_read_cost_little() {
+    let daemon = daemon();
+    let id = id_of(&daemon, json!({"argv": ["yes"]})).await;
+    let resident = || {
+        let text = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).expect("it runs");
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .expect("a line");
+        let number = line.split_whitespace().next().expect("a number");
+        number.parse::<u64>().expect("digits")
+    };
+    let attach = async || {
+        daemon
+            .websocket(&format!("{ROOT}/{id}/attach"))
+            .await
+            .expect("a socket")
+    };
+    let first = attach().await;
+    let before = resident();
+    let mut all = vec![first];
+    for _ in 0..49 {
+        all.push(attach().await);
+    }
+    // Another reader is not slowed by them.
+    let mut reader = attach().await;
+    let mut seen = 0;
+    while seen < 20 << 20 {
+        let message = reader.next().await.expect("no end").expect("no error");
+        assert!(!message.is_close(), "{message:?}");
+        seen += message.len();
+    }
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 50 * 1024, "{grown} KiB for fifty");
+    assert_eq!(signal(&daemon, &id, "kill").await.0, 200);
 }
 
 #[tokio::test]

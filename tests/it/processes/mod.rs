@@ -9,6 +9,8 @@ mod isolation;
 mod limits;
 mod live;
 mod output;
+mod patience;
+mod places;
 mod start;
 mod survival;
 mod tokens;
@@ -20,6 +22,18 @@ use serde_json::{Value, json};
 use crate::support::daemon::{self, Daemon};
 
 const ROOT: &str = "/api/v0/processes";
+
+/// How often something is tried: as often as is quick, or as `DESKD_PROC_RUNS` says.
+fn runs(usual: usize) -> usize {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long a run may take is its caller's to say"
+    )]
+    let asked = std::env::var("DESKD_PROC_RUNS").ok();
+    asked.map_or(usual, |text| {
+        text.parse().expect("DESKD_PROC_RUNS is a number")
+    })
+}
 
 /// A daemon without a desktop.
 fn daemon() -> Daemon {

@@ -76,6 +76,31 @@ async fn eight_starts_at_once_are_one_process() {
 }
 
 #[tokio::test]
+async fn what_is_being_started_can_be_killed_as_soon_as_it_is_known() {
+    let daemon = daemon();
+    for round in 0..20 {
+        let token = format!("t{round}");
+        let body = json!({"command": "trap '' TERM; cat", "stdin": "pipe", "client_token": token});
+        let starting = super::start(&daemon, body);
+        let killing = async {
+            let id = loop {
+                let (_, state) = super::get(&daemon, &format!("/tokens/{token}")).await;
+                if state["found"] == true {
+                    break state["process_id"].as_str().expect("an id").to_owned();
+                }
+            };
+            let (status, answer) = super::signal(&daemon, &id, "kill").await;
+            assert_eq!(status, 200, "{answer}");
+            id
+        };
+        let (started, id) = tokio::join!(starting, killing);
+        assert_eq!(started["id"], id);
+        let body = super::exited(&daemon, &id).await;
+        assert_eq!(body["ending"]["signal"], "SIGKILL");
+    }
+}
+
+#[tokio::test]
 async fn a_failed_start_and_a_forgotten_process_free_the_token() {
     let daemon = daemon();
     let bad = json!({"argv": ["there-is-no-such-program"], "client_token": "t"});
