@@ -24,7 +24,7 @@ doc:
 bench *flags:
     scripts/bench desktop {{flags}}
 
-# Fuzz the RFB codec: rfb_messages or rfb_handshake (nightly, cargo-fuzz)
+# Fuzz what reads foreign bytes: rfb_messages, rfb_handshake or edit (nightly, cargo-fuzz)
 fuzz target="rfb_messages" *flags:
     cargo +nightly fuzz run --fuzz-dir tests/fuzz {{target}} {{flags}}
 

@@ -28,6 +28,8 @@ use crate::{
         reaper::{self, Reaper},
     },
     telemetry::{self, Metrics},
+    toolcall::ToolCalls,
+    vfs::setup::{self, SetupError},
 };
 
 /// Why the daemon did not start, or did not end in order.
@@ -62,6 +64,9 @@ pub enum AppError {
         /// The socket.
         path: PathBuf,
     },
+    /// There is no tree of files.
+    #[error("failed to set up the tree of files")]
+    Files(#[source] SetupError),
     /// The runtime or the signal handlers cannot be made.
     #[error("failed to start the runtime")]
     Runtime(#[source] io::Error),
@@ -108,6 +113,7 @@ async fn run(config: Config) -> Result<(), AppError> {
     } else {
         Some(load_token(&config)?)
     };
+    let vfs = setup::open(&config.files).map_err(AppError::Files)?;
     let shutdown = Shutdown::new();
     watch_signals(&shutdown)?;
     // Before the first child, so that no orphan of one goes elsewhere.
@@ -124,7 +130,16 @@ async fn run(config: Config) -> Result<(), AppError> {
         config.allowed_hosts.clone(),
         config.allowed_origins.clone(),
     );
-    let state = ApiState::new(auth, desktop, viewers, processes, metrics, shutdown.clone());
+    let state = ApiState::new(
+        auth,
+        desktop,
+        viewers,
+        processes,
+        vfs,
+        ToolCalls::new(),
+        metrics,
+        shutdown.clone(),
+    );
     let server = Server::new(api::router(state), shutdown.clone());
 
     let addresses = listeners.addresses.clone();

@@ -3,6 +3,7 @@
 //! The file layer becomes the command line parser's defaults, so one parser checks every layer and
 //! words every error. What a value came from is asked from the parser, not remembered.
 
+pub mod files;
 pub mod process;
 
 use std::{
@@ -19,9 +20,10 @@ use crate::{
     desktop::{self, geometry::Size, provider::Provider},
     proc::{self, table::Retention},
     telemetry::LogFormat,
+    vfs::setup,
 };
 
-use self::process::ProcessArgs;
+use self::{files::FileArgs, process::ProcessArgs};
 
 /// Prefix of every environment variable of ours.
 const PREFIX: &str = "DESKD_";
@@ -115,6 +117,8 @@ pub struct ServeArgs {
     pub log_format: LogFormat,
     #[command(flatten)]
     pub process: ProcessArgs,
+    #[command(flatten)]
+    pub files: FileArgs,
 }
 
 /// When the desktop starts.
@@ -168,6 +172,8 @@ pub struct Config {
     pub desktop: desktop::Config,
     /// The part of processes.
     pub process: proc::Config,
+    /// The part of files.
+    pub files: setup::Config,
     /// Time for an orderly stop.
     pub shutdown_timeout: Duration,
     /// Form of the log lines.
@@ -379,6 +385,17 @@ fn file_values(
             process::table_values(table, &mut values).map_err(unknown)?;
             continue;
         }
+        if let ("mount", toml::Value::Array(tables)) = (key.as_str(), &value)
+            && tables.iter().any(toml::Value::is_table)
+        {
+            let unknown = |key| ConfigError::UnknownKey {
+                key,
+                path: path.to_owned(),
+            };
+            let mounts = files::mount_values(tables).map_err(unknown)?;
+            values.insert(key, mounts);
+            continue;
+        }
         let name = key.replace('_', "-");
         if !settings(command, subcommand).any(|arg| arg.get_long() == Some(&name)) {
             return Err(ConfigError::UnknownKey {
@@ -482,6 +499,7 @@ impl Config {
             colour: environment.get("NO_COLOR").is_none(),
             desktop: desktop_config(&args, environment, &state_dir, &runtime_dir),
             process: process_config(&args, environment, &state_dir),
+            files: files::config(&args.files, environment, &state_dir, &runtime_dir),
             listen: args.listen,
             ready_fd: args.ready_fd,
             state_dir,
@@ -498,12 +516,7 @@ impl Config {
 
 fn runtime_dir(environment: &Environment) -> PathBuf {
     environment.path("XDG_RUNTIME_DIR").map_or_else(
-        || {
-            let temp = environment
-                .path("TMPDIR")
-                .unwrap_or_else(|| PathBuf::from("/tmp"));
-            temp.join(format!("deskd-{}", nix::unistd::getuid()))
-        },
+        || temp_dir(environment).join(format!("deskd-{}", nix::unistd::getuid())),
         |base| base.join("deskd"),
     )
 }
@@ -564,6 +577,12 @@ fn process_config(args: &ServeArgs, environment: &Environment, state_dir: &Path)
         },
         ..proc::Config::new(state_dir, environment.pairs())
     }
+}
+
+fn temp_dir(environment: &Environment) -> PathBuf {
+    environment
+        .path("TMPDIR")
+        .unwrap_or_else(|| PathBuf::from("/tmp"))
 }
 
 fn parse_size(text: &str) -> Result<Size, String> {

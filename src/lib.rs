@@ -8,5 +8,8 @@ pub mod telemetry;
 pub mod api;
 pub mod cli;
 pub mod desktop;
+pub mod git;
 pub mod proc;
 pub mod sys;
+pub mod toolcall;
+pub mod vfs;

@@ -83,7 +83,7 @@ fn label(method: &axum::http::Method) -> String {
     .to_owned()
 }
 
-fn panicked() -> Response {
+pub(super) fn panicked() -> Response {
     ApiError::new(
         StatusCode::INTERNAL_SERVER_ERROR,
         "internal_error",

@@ -1,6 +1,9 @@
 //! The error envelope: what every refusal looks like, and the one mapping from failures to status and code.
 
+pub(super) mod files;
 mod process;
+
+pub use files::fault_code;
 
 use std::error::Error;
 
@@ -12,6 +15,7 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::types::files::edits::MissBody;
 use crate::desktop::{
     DesktopError,
     access::{ActError, ManageError, PictureError, ShareError},
@@ -39,6 +43,12 @@ pub struct ErrorBody {
     /// Bytes of input that a process took before it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub written: Option<u64>,
+    /// Tag of what is there instead of what was demanded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// Edits that could not be made, one record each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub edits: Vec<MissBody>,
 }
 
 /// What was wrong with one field.
@@ -75,6 +85,8 @@ impl ApiError {
             validations: Vec::new(),
             code,
             written: None,
+            etag: None,
+            edits: Vec::new(),
         };
         Self(Box::new(Failure {
             status,
@@ -119,6 +131,32 @@ impl ApiError {
     #[must_use]
     pub fn with_code(mut self, code: &'static str) -> Self {
         self.0.body.code = code;
+        self
+    }
+
+    /// Adds the tag of what is there, given without quotes.
+    #[must_use]
+    pub fn with_etag(mut self, tag: Option<&str>) -> Self {
+        self.0.body.etag = tag.map(|tag| format!("\"{tag}\""));
+        self
+    }
+
+    /// Adds the edits that could not be made.
+    #[must_use]
+    pub fn with_edits(mut self, edits: Vec<MissBody>) -> Self {
+        self.0.body.edits = edits;
+        self
+    }
+
+    /// Its status.
+    pub fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// Gives it another sentence.
+    #[must_use]
+    pub fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.0.body.message = message.into();
         self
     }
 
@@ -407,7 +445,7 @@ impl From<BadAction> for ApiError {
 }
 
 /// An error's own words as a sentence for the caller.
-fn sentence(error: &dyn Error) -> String {
+pub(super) fn sentence(error: &dyn Error) -> String {
     let text = error.to_string();
     let mut letters = text.chars();
     let first = letters

@@ -136,7 +136,8 @@ pub(super) async fn discard(body: &mut Body) {
     let _ = tokio::time::timeout(BODY_DEADLINE, rest).await;
 }
 
-fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+/// Bytes as JSON; each refusal names the field.
+pub(super) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(ApiError::bad_request(
             "empty_body",

@@ -9,15 +9,19 @@ pub mod desktop;
 pub mod docs;
 pub mod error;
 pub mod extract;
+pub mod files;
 pub mod health;
 pub mod identity;
+pub mod launch;
 pub mod live;
 pub mod openapi;
+pub mod patience;
 pub mod peer;
 pub mod processes;
 pub mod serve;
 pub mod state;
 pub mod terminal;
+pub mod tool_call;
 pub mod types;
 pub mod viewer;
 pub mod vnc;
@@ -35,7 +39,7 @@ pub use self::{
 
 /// Every route, grouped by who calls it, below the layers that every request passes.
 pub fn router(state: ApiState) -> Router {
-    let (routes, document) = route_table().split_for_parts();
+    let (routes, document) = route_table(&state).split_for_parts();
     routes
         .merge(viewer::routes())
         .merge(openapi::routes(document))
@@ -50,7 +54,7 @@ pub fn router(state: ApiState) -> Router {
 }
 
 /// The route table, top to bottom.
-fn route_table() -> OpenApiRouter<ApiState> {
+fn route_table(state: &ApiState) -> OpenApiRouter<ApiState> {
     OpenApiRouter::with_openapi(openapi::document())
         // operators
         .routes(routes!(health::check_health))
@@ -76,6 +80,7 @@ fn route_table() -> OpenApiRouter<ApiState> {
             clipboard::read_clipboard,
             clipboard::write_clipboard
         ))
+        .routes(routes!(launch::launch_program))
         .routes(routes!(windows::list_windows))
         .routes(routes!(windows::focus_window))
         .routes(routes!(windows::close_window))
@@ -84,18 +89,66 @@ fn route_table() -> OpenApiRouter<ApiState> {
         .routes(routes!(windows::minimize_window))
         .routes(routes!(windows::maximize_window))
         // processes
-        .routes(routes!(processes::start_process))
         .routes(routes!(processes::list_processes))
         .routes(routes!(processes::find_token))
         .routes(routes!(processes::describe_process))
         .routes(routes!(processes::forget_process))
         .routes(routes!(processes::read_output))
-        .routes(routes!(processes::signal_process))
+        .routes(routes!(processes::cancel_tool_call))
         .routes(routes!(terminal::write_input))
         .routes(routes!(terminal::resize_terminal))
         .routes(routes!(terminal::read_screen))
         .routes(routes!(live::stream_events))
         .routes(routes!(live::attach_process))
+        // files
+        .routes(routes!(files::read::read_file))
+        .routes(routes!(files::lines::read_file_lines))
+        .routes(routes!(files::list::list_directory))
+        .routes(routes!(files::list::list_tree))
+        .routes(routes!(files::stat::resolve_path))
+        .routes(routes!(
+            files::stat::describe_entry,
+            files::stat::describe_entries
+        ))
+        .routes(routes!(files::search::search_files))
+        .routes(routes!(files::glob::find_names))
+        .routes(routes!(files::archive::read_archive))
+        .routes(routes!(files::mounts::list_mounts))
+        .routes(routes!(files::mounts::describe_mount))
+        .routes(routes!(files::cancel::cancel_write_file))
+        .routes(routes!(files::cancel::cancel_edit_files))
+        .routes(routes!(files::cancel::cancel_make_directory))
+        .routes(routes!(files::cancel::cancel_remove_entry))
+        .routes(routes!(files::cancel::cancel_move_entry))
+        .routes(routes!(files::cancel::cancel_copy_entry))
+        .routes(routes!(files::cancel::cancel_change_mode))
+        .routes(routes!(files::cancel::cancel_touch_entry))
+        .routes(routes!(files::cancel::cancel_make_mount))
+        .routes(routes!(files::cancel::cancel_materialize_tree))
         // people
         .routes(routes!(vnc::watch_desktop))
+        .merge(run_once_routes(state))
+}
+
+/// Routes that a tool call runs once.
+fn run_once_routes(state: &ApiState) -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(processes::start_process))
+        .routes(routes!(processes::signal_process))
+        .routes(routes!(files::write::write_file))
+        .routes(routes!(files::edit::edit_files))
+        .routes(routes!(files::change::make_directory))
+        .routes(routes!(files::change::remove_entry))
+        .routes(routes!(files::change::move_entry))
+        .routes(routes!(files::change::copy_entry))
+        .routes(routes!(files::change::change_mode))
+        .routes(routes!(files::change::touch_entry))
+        .routes(routes!(files::archive::write_archive))
+        .routes(routes!(files::mounts::make_mount))
+        .routes(routes!(files::mounts::remove_mount))
+        .routes(routes!(files::materialize::materialize_tree))
+        .route_layer(middleware::from_fn_with_state(
+            state.clone(),
+            tool_call::run_once,
+        ))
 }

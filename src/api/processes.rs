@@ -18,22 +18,28 @@ use super::{
     extract::{Json, Query},
     identity::Identity,
     state::ApiState,
+    tool_call::{Cancel, ForToolCall},
     types::{
         process_answers::{
             EntryBody, GapBody, ListAnswer, MessageAnswer, OutputBody, StartAnswer, TokenAnswer,
             TruncatedBody, state_name,
         },
         processes::{LONGEST_WAIT, ListQuery, OutputFormat, OutputQuery, SignalBody, StartBody},
+        tool_calls::{CancelAnswer, ToolCallHeaders},
     },
 };
-use crate::proc::{
-    entry::Entry,
-    environment::Variables,
-    error::BeyondEnd,
-    excerpt::{clean, excerpt, whole_start},
-    history::{HEAD_BYTES, View},
-    record::{Ending, State as ProcessState, Status, Window},
-    spec::Caller,
+use crate::{
+    desktop::Running,
+    proc::{
+        entry::Entry,
+        environment::Variables,
+        error::BeyondEnd,
+        excerpt::{clean, excerpt, whole_start},
+        history::{HEAD_BYTES, View},
+        record::{Ending, State as ProcessState, Status, Window},
+        spec::Caller,
+    },
+    toolcall::Ongoing,
 };
 
 /// Longest `wait=true` without `wait_ms`.
@@ -54,7 +60,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Checked<T> {
     }
 }
 
-fn recoded(error: ApiError) -> ApiError {
+/// A refusal of a body or query with the codes of these routes.
+pub(super) fn recoded(error: ApiError) -> ApiError {
     match error.code() {
         "invalid_request" => error.with_code("invalid_field"),
         "empty_body" => ApiError::bad_request(
@@ -107,10 +114,11 @@ fn process_id(id: Result<Path<String>, PathRejection>) -> Option<Uuid> {
 
 /// Starts a process, or finds the one that has the client token. Answers when the program runs.
 #[utoipa::path(post, path = "/api/v0/processes/start", tag = "processes", request_body = StartBody,
+    params(ToolCallHeaders),
     responses((status = 200, description = "It runs, or ran already", body = StartAnswer),
               (status = 400, description = "`command_required`, `command_and_argv`, `invalid_field`, `invalid_json`, `unknown_user`", body = ErrorBody),
               (status = 403, description = "`user_not_permitted`", body = ErrorBody),
-              (status = 409, description = "`client_token_conflict`, `client_token_wait_aborted`", body = ErrorBody),
+              (status = 409, description = "`client_token_conflict`, `client_token_wait_aborted`; with the headers of a tool call `stale_tool_call`, `tool_call_canceled`, `input_mismatch`, `agent_started_after_tool_call`", body = ErrorBody),
               (status = 422, description = "`limit_unavailable`", body = ErrorBody),
               (status = 429, description = "`too_many_processes`", body = ErrorBody),
               (status = 500, description = "`spawn_failed`, `shutting_down`: nothing ran", body = ErrorBody)))]
@@ -118,19 +126,25 @@ pub async fn start_process(
     State(api): State<ApiState>,
     Identity(caller): Identity,
     headers: HeaderMap,
+    ForToolCall(tool_call): ForToolCall,
     Checked(body): Checked<StartBody>,
 ) -> Result<Response, ApiError> {
     let waits = body.wait_ms.is_some_and(|wait| wait > 0);
-    let (request, wait_ms) = body.check()?;
-    let limits = api.processes().effective_limits(request.limits);
+    let (mut request, wait_ms) = body.check()?;
+    request.id = tool_call.as_ref().map(Ongoing::id);
     let request_id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
     let request_id = request_id.unwrap_or_default().to_owned();
-    let desktop = desktop_variables(&api);
+    let running = api.desktop().running_now();
+    let desktop = running.map(|running| desktop_variables(&running));
+    let desktop = desktop.unwrap_or_default();
     let started = api
         .processes()
         .start(request, caller, desktop, request_id)
         .await?;
     let entry = started.entry;
+    if let Some(call) = tool_call.filter(|call| call.id() == entry.id()) {
+        call.can_be_stopped();
+    }
     let result = if waits {
         let wait = Duration::from_millis(wait_ms);
         wait_until(&api, &entry, wait, |status| !is_running(status)).await;
@@ -145,17 +159,14 @@ pub async fn start_process(
         client_token: entry.facts().token.clone().unwrap_or_default(),
         pid: entry.pid(),
         started_at_unix_ms: entry.started_ns() / 1_000_000,
-        limits_applied: limits.into(),
+        limits_applied: entry.applied().into(),
         result,
     };
     Ok(JsonAnswer(answer).into_response())
 }
 
-/// What a program needs to appear on the desktop, if one runs. Starts none.
-fn desktop_variables(api: &ApiState) -> Variables {
-    let Some(running) = api.desktop().running_now() else {
-        return Variables::new();
-    };
+/// What a program needs to appear on the desktop.
+pub(super) fn desktop_variables(running: &Running) -> Variables {
     let wanted = ["DISPLAY", "XAUTHORITY", "DBUS_SESSION_BUS_ADDRESS"];
     let all = running.environment.iter();
     all.filter(|(name, _)| wanted.iter().any(|wanted| name == wanted))
@@ -274,12 +285,7 @@ pub async fn read_output(
     let entry = find(&api, &caller, id)?;
     let view: View = query.stream.unwrap_or_default().into();
     let format = query.format.unwrap_or_default();
-    let waits = query.wait.as_deref() == Some("true");
-    let limit = match (query.wait_ms, waits) {
-        (Some(wait), _) => Duration::from_millis(wait.min(LONGEST_WAIT)),
-        (None, true) => USUAL_WAIT,
-        (None, false) => Duration::ZERO,
-    };
+    let (waits, limit) = wait_of(&query);
     let Some(since) = query.since else {
         if format == OutputFormat::Raw {
             return Err(out_of_range("format", "raw needs since"));
@@ -315,6 +321,17 @@ pub async fn read_output(
         .await;
     }
     Ok(piece_response(&entry, view, since, max, format).await)
+}
+
+/// Whether the end of the main process is waited for, and for how long something is.
+fn wait_of(query: &OutputQuery) -> (bool, Duration) {
+    let waits = query.wait.as_deref() == Some("true");
+    let limit = match (query.wait_ms, waits) {
+        (Some(wait), _) => Duration::from_millis(wait.min(LONGEST_WAIT)),
+        (None, true) => USUAL_WAIT,
+        (None, false) => Duration::ZERO,
+    };
+    (waits, limit)
 }
 
 fn out_of_range(field: &str, detail: &str) -> ApiError {
@@ -437,11 +454,11 @@ fn describe(response: &mut Response, body: &OutputBody) {
 
 /// Signals the process group; `kill` reaches all members.
 #[utoipa::path(post, path = "/api/v0/processes/{id}/signal", tag = "processes", request_body = SignalBody,
-    params(("id" = String, Path, description = "Its id")),
+    params(("id" = String, Path, description = "Its id"), ToolCallHeaders),
     responses((status = 200, description = "It was sent", body = MessageAnswer),
               (status = 400, description = "`invalid_json`, `signal_required`, `unsupported_signal`", body = ErrorBody),
               (status = 404, description = "`process_not_found`", body = ErrorBody),
-              (status = 409, description = "`process_exited`", body = ErrorBody),
+              (status = 409, description = "`process_exited`; with the headers of a tool call `stale_tool_call`, `tool_call_canceled`, `input_mismatch`, `agent_started_after_tool_call`", body = ErrorBody),
               (status = 500, description = "`signal_failed`", body = ErrorBody)))]
 pub async fn signal_process(
     State(api): State<ApiState>,
@@ -468,6 +485,29 @@ pub async fn signal_process(
     Ok(JsonAnswer(answer).into_response())
 }
 
+/// Cancels a tool call: ends the process that it started, or sees to it that it will not run when it comes.
+#[utoipa::path(post, path = "/api/v0/processes/{uuid}/cancel", tag = "processes",
+    params(("uuid" = String, Path, description = "Id of the tool call"), ToolCallHeaders),
+    responses((status = 200, description = "It has ended, or will not run", body = CancelAnswer),
+              (status = 400, description = "`invalid_field`: no headers, bad ones, or of another tool call", body = ErrorBody),
+              (status = 409, description = "`stale_tool_call`, `agent_started_after_tool_call`", body = ErrorBody)))]
+pub async fn cancel_tool_call(
+    State(api): State<ApiState>,
+    Identity(caller): Identity,
+    cancel: Cancel,
+) -> Response {
+    let end = |id| {
+        let entry = api.processes().find(&caller, id);
+        let processes = api.processes().clone();
+        async move {
+            if let Some(entry) = entry {
+                processes.end(&entry).await;
+            }
+        }
+    };
+    cancel.answer_stopping(end).await
+}
+
 /// The exit object of live streams.
 pub(super) fn exit_object(status: &Status) -> serde_json::Value {
     let body = OutputBody::of(status);
@@ -477,4 +517,25 @@ pub(super) fn exit_object(status: &Status) -> serde_json::Value {
         "resources": body.resources,
         "state": state_name(status.state),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_have_an_end() {
+        let of = |wait: Option<&str>, wait_ms| {
+            wait_of(&OutputQuery {
+                wait: wait.map(str::to_owned),
+                wait_ms,
+                ..OutputQuery::default()
+            })
+        };
+        let millis = Duration::from_millis;
+        assert_eq!(of(Some("true"), None), (true, Duration::from_mins(5)));
+        assert_eq!(of(Some("true"), Some(7)), (true, millis(7)));
+        assert_eq!(of(None, Some(u64::MAX)), (false, millis(14_400_000)));
+        assert_eq!(of(Some("1"), None), (false, Duration::ZERO));
+    }
 }

@@ -15,7 +15,7 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use super::peer::Peer;
+use super::{patience::Patient, peer::Peer};
 use crate::shutdown::Shutdown;
 
 /// Connections at a time; further ones wait in the kernel's backlog.
@@ -121,8 +121,9 @@ impl Server {
                     .oneshot(request.map(axum::body::Body::new) as Request)
             });
             let builder = http_builder();
-            let mut connection =
-                pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
+            let mut connection = pin!(
+                builder.serve_connection_with_upgrades(TokioIo::new(Patient::new(stream)), service)
+            );
             let ended = tokio::select! {
                 biased;
                 () = shutdown.stopped() => None,

@@ -8,6 +8,8 @@ use crate::{
     proc::Processes,
     shutdown::Shutdown,
     telemetry::Metrics,
+    toolcall::ToolCalls,
+    vfs::Vfs,
 };
 
 /// Handles of every part behind the API.
@@ -20,17 +22,25 @@ struct Parts {
     desktop: Desktop,
     viewers: Viewers,
     processes: Processes,
+    vfs: Vfs,
+    tool_calls: ToolCalls,
     metrics: Arc<Metrics>,
     shutdown: Shutdown,
 }
 
 impl ApiState {
     /// Puts the handles together.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one a part, each of its own type"
+    )]
     pub fn new(
         auth: Auth,
         desktop: Desktop,
         viewers: Viewers,
         processes: Processes,
+        vfs: Vfs,
+        tool_calls: ToolCalls,
         metrics: Arc<Metrics>,
         shutdown: Shutdown,
     ) -> Self {
@@ -39,6 +49,8 @@ impl ApiState {
             desktop,
             viewers,
             processes,
+            vfs,
+            tool_calls,
             metrics,
             shutdown,
         }))
@@ -62,6 +74,16 @@ impl ApiState {
     /// The processes.
     pub fn processes(&self) -> &Processes {
         &self.0.processes
+    }
+
+    /// The tree of files.
+    pub fn vfs(&self) -> &Vfs {
+        &self.0.vfs
+    }
+
+    /// The tool calls that run once.
+    pub fn tool_calls(&self) -> &ToolCalls {
+        &self.0.tool_calls
     }
 
     /// The metrics.

@@ -22,8 +22,8 @@ pub struct ProcessArgs {
     /// Variable of every process; repeatable; in the file the table [process.env]
     #[arg(long, env = "DESKD_PROCESS_ENV", value_name = "NAME=VALUE", value_parser = parse_variable)]
     pub process_env: Vec<(String, String)>,
-    /// Limit of processes that name none: `memory_bytes`, `cpu_seconds`, `nofile`; repeatable; in the file the table
-    /// [process.limits]
+    /// Limit of processes that name none: `memory_bytes`, `cpu_seconds`, `pids`, `nofile`; repeatable; in the file
+    /// the table [process.limits]
     #[arg(long, env = "DESKD_PROCESS_LIMITS", value_name = "NAME=VALUE", value_parser = parse_limit)]
     pub process_limits: Vec<(String, u64)>,
     /// Run processes with a nice value that is 5 higher
@@ -63,7 +63,7 @@ impl ProcessArgs {
         Limits {
             memory_bytes: named("memory_bytes"),
             cpu_seconds: named("cpu_seconds"),
-            pids: None,
+            pids: named("pids"),
             nofile: named("nofile"),
         }
     }
@@ -109,8 +109,8 @@ fn parse_variable(text: &str) -> Result<(String, String), String> {
 
 fn parse_limit(text: &str) -> Result<(String, u64), String> {
     let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
-    if !["memory_bytes", "cpu_seconds", "nofile"].contains(&name) {
-        return Err("known limits: memory_bytes, cpu_seconds, nofile".to_owned());
+    if !["memory_bytes", "cpu_seconds", "pids", "nofile"].contains(&name) {
+        return Err("known limits: memory_bytes, cpu_seconds, pids, nofile".to_owned());
     }
     match value.parse() {
         Ok(number) if number > 0 => Ok((name.to_owned(), number)),

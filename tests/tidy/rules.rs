@@ -17,12 +17,22 @@ const MAX_TEST_LINES: usize = 700;
 /// Module, and what it may name besides `shutdown` and `telemetry`. Downwards only, never sideways.
 const LAYERS: &[(&str, &[&str])] = &[
     ("main", &["app", "cli", "config"]),
-    ("cli", &["app", "config", "api", "desktop", "proc", "sys"]),
-    ("app", &["config", "api", "desktop", "proc", "sys"]),
-    ("config", &["api", "desktop", "proc", "sys"]),
-    ("api", &["desktop", "proc", "sys"]),
+    (
+        "cli",
+        &["app", "config", "api", "desktop", "proc", "vfs", "sys"],
+    ),
+    (
+        "app",
+        &["config", "api", "desktop", "proc", "vfs", "sys", "toolcall"],
+    ),
+    ("config", &["api", "desktop", "proc", "vfs", "sys"]),
+    ("api", &["desktop", "git", "proc", "vfs", "sys", "toolcall"]),
     ("desktop", &["sys"]),
     ("proc", &["sys"]),
+    // Mounted commits and changes in repositories come from one opener: the one sideways edge.
+    ("vfs", &["git", "sys"]),
+    ("git", &["sys"]),
+    ("toolcall", &[]),
     ("sys", &[]),
     ("shutdown", &[]),
     ("telemetry", &[]),
@@ -79,8 +89,13 @@ const HOMES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "rustix",
-        &["src/sys/", "src/desktop/x11/"],
+        &["src/sys/", "src/desktop/x11/", "src/vfs/"],
         "the operating system is asked through sys",
+    ),
+    (
+        "git2",
+        &["src/git/"],
+        "one module opens repositories, with settings that run nothing",
     ),
     (
         "clap",
@@ -294,8 +309,15 @@ pub(crate) fn documents_keep_up(tree: &Tree) -> Vec<String> {
         let of_processes = ["processes", "terminal", "live"]
             .iter()
             .any(|name| file.path == format!("src/api/{name}.rs"));
+        let of_mounts = ["mounts", "materialize"]
+            .iter()
+            .any(|name| file.path == format!("src/api/files/{name}.rs"));
         let document = if of_processes {
             "docs/processes.md"
+        } else if of_mounts {
+            "docs/mounts.md"
+        } else if file.path.starts_with("src/api/files/") {
+            "docs/files.md"
         } else {
             "docs/desktop.md"
         };

@@ -3,6 +3,7 @@
 use axum::http::{HeaderValue, StatusCode, header::RETRY_AFTER};
 
 use super::{ApiError, sentence};
+use crate::desktop::application::ApplicationError;
 use crate::proc::error::{BeyondEnd, InputError, SignalError, StartError};
 
 impl From<StartError> for ApiError {
@@ -86,5 +87,19 @@ impl From<InputError> for ApiError {
 impl From<BeyondEnd> for ApiError {
     fn from(error: BeyondEnd) -> Self {
         Self::bad_request("cursor_beyond_end", sentence(&error))
+    }
+}
+
+impl From<ApplicationError> for ApiError {
+    fn from(error: ApplicationError) -> Self {
+        let message = sentence(&error);
+        match error {
+            ApplicationError::NotFound { .. } => {
+                Self::new(StatusCode::NOT_FOUND, "desktop_file_not_found", message)
+            }
+            ApplicationError::Invalid { detail, .. } => {
+                Self::bad_request("desktop_file_invalid", message).with_detail(detail)
+            }
+        }
     }
 }

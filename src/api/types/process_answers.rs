@@ -9,8 +9,7 @@ use crate::{
         command_line,
         entry::Entry,
         excerpt::Truncated,
-        record::{Ending, LimitKind, Resources, State, Status},
-        spec::Limits,
+        record::{Applied, Ending, LimitKind, Means, Resources, State, Status},
     },
     sys::signals,
 };
@@ -50,14 +49,18 @@ pub struct LimitsApplied {
     pub nofile: &'static str,
 }
 
-impl From<Limits> for LimitsApplied {
-    fn from(limits: Limits) -> Self {
-        let by = |limit: Option<u64>| if limit.is_some() { "rlimit" } else { "none" };
+impl From<Applied> for LimitsApplied {
+    fn from(applied: Applied) -> Self {
+        let by = |means: Means| match means {
+            Means::None => "none",
+            Means::Rlimit => "rlimit",
+            Means::Cgroup => "cgroup",
+        };
         Self {
-            memory_bytes: by(limits.memory_bytes),
-            cpu_seconds: by(limits.cpu_seconds),
-            pids: "none",
-            nofile: by(limits.nofile),
+            memory_bytes: by(applied.memory),
+            cpu_seconds: by(applied.cpu),
+            pids: by(applied.pids),
+            nofile: by(applied.nofile),
         }
     }
 }
@@ -105,6 +108,7 @@ impl From<&Ending> for EndingBody {
                 body.core_dumped = Some(*core_dumped);
                 body.limit = limit.map(|limit| match limit {
                     LimitKind::Cpu => "cpu",
+                    LimitKind::Memory => "memory",
                 });
             }
             Ending::TimedOut { signal } => body.signal = Some(signals::name(*signal)),

@@ -22,7 +22,7 @@ pub const LONGEST_WAIT: u64 = 14_400_000;
 const TOKEN: usize = 512;
 
 /// Body of `POST /api/v0/processes/start`. Exactly one of `command` and `argv`.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 pub struct StartBody {
     /// Run as `sh -c <command>`.
     pub command: Option<String>,
@@ -142,6 +142,7 @@ impl StartBody {
             return Err(invalid("wait_ms", "more than 14400000"));
         }
         let request = Request {
+            id: None,
             program,
             workdir,
             env: environment(self.env.unwrap_or_default())?,

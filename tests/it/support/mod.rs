@@ -6,6 +6,7 @@ pub mod portabledesktop;
 pub mod recorder;
 pub mod rfb_client;
 pub mod selection;
+pub mod tool_calls;
 pub mod xserver;
 
 /// Looks again and again until it is so: the last resort, for what no event tells. Panics after the usual patience.
