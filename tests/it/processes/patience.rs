@@ -45,7 +45,9 @@ async fn unread_body(daemon: &Daemon, id: &str) {
     let answer = request.body(vec![b'x'; 1 << 20]).send().await;
     let (status, body) = json_of(answer.expect("an answer")).await;
     assert_eq!((status, &body["code"]), (504, &json!("stdin_stalled")));
-    assert_eq!(body["written"], 65_536, "what a pipe holds");
+    // Up to what a pipe holds: a page that is not full counts as one.
+    let written = body["written"].as_u64().expect("a number");
+    assert!((1..=65_536).contains(&written), "{written}");
 }
 
 /// The same over a WebSocket. Its client answers pings all the while, which are not read: that is no missing pong.
