@@ -7,7 +7,7 @@ use axum::{
     extract::{
         Path, State, WebSocketUpgrade,
         rejection::PathRejection,
-        ws::{CloseFrame, Message, WebSocket, rejection::WebSocketUpgradeRejection},
+        ws::{Message, WebSocket, rejection::WebSocketUpgradeRejection},
     },
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
@@ -298,7 +298,7 @@ struct Liveness {
 }
 
 impl Session {
-    async fn run(self, mut writer: Writer, reader: Reader) {
+    async fn run(self, mut writer: Writer, mut reader: Reader) {
         let (replies, queue) = mpsc::channel(REPLIES);
         let (typed, keyboard) = mpsc::channel(QUEUE);
         let liveness = Liveness {
@@ -308,17 +308,12 @@ impl Session {
         let end = tokio::select! {
             biased;
             () = self.api.shutdown().stopped() => End::Stopping,
-            end = self.listen(reader, &typed, &replies, &liveness) => end,
+            end = self.listen(&mut reader, &typed, &replies, &liveness) => end,
             end = self.type_in(keyboard, &replies) => end,
             end = self.show(&mut writer, queue, &liveness) => end,
         };
         if let Some((code, reason)) = end.close() {
-            let frame = CloseFrame {
-                code,
-                reason: reason.into(),
-            };
-            let close = writer.send(Message::Close(Some(frame)));
-            let _ = tokio::time::timeout(Duration::from_secs(1), close).await;
+            ws::close(&mut writer, &mut reader, code, reason).await;
         }
         tracing::debug!(process_id = %self.entry.id(), ?end, "client detached");
     }
@@ -394,7 +389,7 @@ impl Session {
     /// Reads what the client says. Input that waits is bounded; when it is as much, nothing is read.
     async fn listen(
         &self,
-        mut reader: Reader,
+        reader: &mut Reader,
         typed: &mpsc::Sender<Typed>,
         replies: &mpsc::Sender<Value>,
         liveness: &Liveness,

@@ -1,6 +1,6 @@
 //! WebSockets: upgrades that the stop waits for, and the viewer's socket as the relay wants it.
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
 use axum::{
     extract::ws::{
@@ -32,6 +32,9 @@ const READ_BUFFER: usize = 8 * 1024;
 
 /// Bytes that may wait unsent: one relayed chunk and its neighbours.
 const WRITE_LIMIT: usize = 512 * 1024;
+
+/// Time in which a peer may take the close frame and answer it.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Why this request is no upgrade.
 pub fn not_an_upgrade(rejection: &WebSocketUpgradeRejection) -> ApiError {
@@ -88,6 +91,26 @@ where
             serve(writer, reader).await;
             drop(guard);
         })
+}
+
+/// Says why the connection ends, then reads and drops what the client had already sent, until it answers or a second
+/// has passed: a socket closed over unread bytes is reset, and the reset overtakes the frame (RFC 1122, 4.2.2.13).
+pub async fn close(
+    writer: &mut SplitSink<WebSocket, Message>,
+    reader: &mut SplitStream<WebSocket>,
+    code: u16,
+    reason: &'static str,
+) {
+    let frame = CloseFrame {
+        code,
+        reason: reason.into(),
+    };
+    let farewell = async {
+        if writer.send(Message::Close(Some(frame))).await.is_ok() {
+            while let Some(Ok(_)) = reader.next().await {}
+        }
+    };
+    let _ = tokio::time::timeout(FAREWELL, farewell).await;
 }
 
 /// Receiving half.
