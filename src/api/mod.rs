@@ -20,6 +20,7 @@ pub mod peer;
 pub mod processes;
 pub mod serve;
 pub mod state;
+mod table;
 pub mod terminal;
 pub mod tool_call;
 pub mod types;
@@ -29,8 +30,8 @@ pub mod windows;
 pub mod ws;
 
 use axum::{Router, middleware};
-use utoipa_axum::{router::OpenApiRouter, routes};
 
+use self::table::{RouteTable, routes};
 pub use self::{
     auth::Auth,
     serve::{Listener, Server},
@@ -39,10 +40,12 @@ pub use self::{
 
 /// Every route, grouped by who calls it, below the layers that every request passes.
 pub fn router(state: ApiState) -> Router {
-    let (routes, document) = route_table(&state).split_for_parts();
+    let run_once = middleware::from_fn_with_state(state.clone(), tool_call::run_once);
+    let once = run_once_routes().wrapped(|routes| routes.route_layer(run_once));
+    let (routes, describe) = route_table().merge(once).split();
     routes
         .merge(viewer::routes())
-        .merge(openapi::routes(document))
+        .merge(openapi::routes(describe))
         .method_not_allowed_fallback(error::method_not_allowed)
         .fallback(error::not_found)
         .layer(middleware::from_fn_with_state(state.clone(), auth::gate))
@@ -54,8 +57,8 @@ pub fn router(state: ApiState) -> Router {
 }
 
 /// The route table, top to bottom.
-fn route_table(state: &ApiState) -> OpenApiRouter<ApiState> {
-    OpenApiRouter::with_openapi(openapi::document())
+fn route_table() -> RouteTable {
+    RouteTable::default()
         // operators
         .routes(routes!(health::check_health))
         .routes(routes!(health::check_readiness))
@@ -127,12 +130,11 @@ fn route_table(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(files::cancel::cancel_materialize_tree))
         // people
         .routes(routes!(vnc::watch_desktop))
-        .merge(run_once_routes(state))
 }
 
 /// Routes that a tool call runs once.
-fn run_once_routes(state: &ApiState) -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+fn run_once_routes() -> RouteTable {
+    RouteTable::default()
         .routes(routes!(processes::start_process))
         .routes(routes!(processes::signal_process))
         .routes(routes!(files::write::write_file))
@@ -147,8 +149,4 @@ fn run_once_routes(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(files::mounts::make_mount))
         .routes(routes!(files::mounts::remove_mount))
         .routes(routes!(files::materialize::materialize_tree))
-        .route_layer(middleware::from_fn_with_state(
-            state.clone(),
-            tool_call::run_once,
-        ))
 }

@@ -8,7 +8,11 @@ use utoipa::openapi::{
     security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
 };
 
-use super::{docs, state::ApiState};
+use super::{
+    docs,
+    state::ApiState,
+    table::{Describe, document_of},
+};
 
 const STYLE: &str = include_str!("../../assets/docs/style.css");
 
@@ -47,15 +51,17 @@ pub(super) fn document() -> OpenApi {
     document
 }
 
-/// `GET /api/v0/openapi.json` and `GET /docs`, both rendered once, when first asked for.
-pub(super) fn routes(document: OpenApi) -> Router<ApiState> {
-    let document = Arc::new(document);
-    let json = Arc::clone(&document);
+/// `GET /api/v0/openapi.json` and `GET /docs`. The document is made anew for each: hardly anybody asks twice, and kept
+/// it would take a third of what an idle daemon needs.
+pub(super) fn routes(describe: Vec<Describe>) -> Router<ApiState> {
+    let describe: Arc<[Describe]> = describe.into();
+    let whole = move || document_of(document(), &describe);
+    let json = whole.clone();
     Router::new()
         .route(
             "/api/v0/openapi.json",
             get(async move || {
-                let text = json.to_json().expect("the document is plain data");
+                let text = json().to_json().expect("the document is plain data");
                 ([(header::CONTENT_TYPE, "application/json")], text)
             }),
         )
@@ -65,6 +71,6 @@ pub(super) fn routes(document: OpenApi) -> Router<ApiState> {
         )
         .route(
             "/docs",
-            get(async move || docs::page(&document).into_response()),
+            get(async move || docs::page(&whole()).into_response()),
         )
 }
