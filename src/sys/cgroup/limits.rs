@@ -138,21 +138,33 @@ fn return_from_leaf(own: &Path) {
 }
 
 /// Hands the controllers that there are on to the groups below ours; which, and whether our programs moved to the leaf.
+///
+/// They leave first: `memory` is refused to a group that holds processes, and `pids` is not, but makes groups below it that
+/// take none (cgroup-v2.rst, "No Internal Process Constraint" and "Threads"). The root alone is free of that.
 fn enable(own: &Path) -> Option<(Applied, bool)> {
     let there = controllers(&own.join("cgroup.controllers"));
     if there == Applied::default() {
         return None;
     }
-    if switch_on(own, there) == there {
-        // A keeper that was killed may have moved them.
-        return Some((there, own.join(LEAF).exists()));
-    }
     let leaf = own.join(LEAF);
+    if controllers(&own.join("cgroup.subtree_control")) == there {
+        // A keeper that was killed may have moved them.
+        return Some((there, leaf.exists()));
+    }
+    let is_root = !own.join("cgroup.type").exists();
+    if is_root {
+        let got = switch_on(own, there);
+        return (got != Applied::default()).then_some((got, false));
+    }
     let _ = fs::create_dir(&leaf);
     let moved = move_ours(own, &leaf);
-    let got = switch_on(own, there);
-    if got == Applied::default() {
+    let left = fs::read_to_string(own.join("cgroup.procs"));
+    let got = match left.as_deref() {
+        Ok("") => switch_on(own, there),
         // Somebody else lives here.
+        _ => Applied::default(),
+    };
+    if got == Applied::default() {
         for pid in moved {
             let _ = fs::write(own.join("cgroup.procs"), pid);
         }
