@@ -1,5 +1,7 @@
 //! The walk over trees of memory and host mounts.
 
+mod escapes;
+
 use std::{fs, os::unix::fs::symlink, path::Path};
 
 use proptest::prelude::*;

@@ -82,7 +82,7 @@ impl Watcher for HostWatcher {
     }
 
     fn take(&self, into: &mut Vec<Notice>) -> Result<()> {
-        let mut buffer = vec![MaybeUninit::uninit(); BUFFER];
+        let mut buffer: Box<[MaybeUninit<u8>]> = Box::new_uninit_slice(BUFFER);
         let mut reader = inotify::Reader::new(&self.0, &mut buffer);
         loop {
             match reader.next() {
