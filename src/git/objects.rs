@@ -11,6 +11,8 @@ use std::{
 
 use git2::{ErrorCode, Odb, Oid};
 
+use super::disk;
+
 /// From this size on an object that lies in a file of its own is read without a second copy, and none is hashed.
 const LARGE: u64 = 1 << 20;
 
@@ -26,6 +28,30 @@ impl Id {
     /// Of its 20 bytes.
     pub fn from_bytes(bytes: &[u8; 20]) -> Self {
         Self(Oid::from_bytes(bytes).expect("an id has twenty bytes"))
+    }
+
+    /// Of its 40 digits.
+    pub(super) fn parse(hex: &[u8]) -> Option<Self> {
+        let hex = std::str::from_utf8(hex)
+            .ok()
+            .filter(|hex| hex.len() == 40)?;
+        Oid::from_str(hex).ok().map(Self)
+    }
+
+    /// The id of nothing.
+    pub(super) fn zero() -> Self {
+        Self::from_bytes(&[0; 20])
+    }
+
+    /// The id that a content has.
+    pub(super) fn of_content(bytes: &[u8]) -> Self {
+        let id = Oid::hash_object(git2::ObjectType::Blob, bytes);
+        Self(id.expect("bytes can be hashed"))
+    }
+
+    /// Its bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 }
 
@@ -121,6 +147,32 @@ impl Objects {
         Ok((kind_of(id, kind)?, size as u64))
     }
 
+    /// The fewest digits, of at least so many, that name this object and no other one. It need not be there itself.
+    pub(super) fn abbreviate(&self, id: Id, least: usize) -> String {
+        let store = self.store();
+        let other = |digits: usize| match store.exists_prefix(id.0, digits) {
+            Ok(found) => found != id.0,
+            Err(error) => error.code() == ErrorCode::Ambiguous,
+        };
+        let digits = (least..40).find(|digits| !other(*digits)).unwrap_or(40);
+        let mut hex = id.to_string();
+        hex.truncate(digits);
+        hex
+    }
+
+    /// How many objects lie in packs.
+    pub(super) fn packed(&self) -> u64 {
+        let directory = format!("/proc/self/fd/{}/pack", self.directory.as_raw_fd());
+        let Ok(names) = std::fs::read_dir(directory) else {
+            return 0;
+        };
+        let indexes = names
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "idx"));
+        indexes.filter_map(|path| packed_in(&path)).sum()
+    }
+
     /// The bytes of an object, when it is of a kind and has no more than so many.
     pub fn read(&self, id: Id, kind: ObjectKind, at_most: u64) -> Result<Arc<[u8]>, ObjectError> {
         let (found, size) = self.header(id)?;
@@ -164,12 +216,26 @@ impl Objects {
             .clone()
     }
 
+    /// Whether a FIFO lies where the object's own file would: the library would open it, and wait for ever.
+    fn would_wait(&self, id: Id) -> bool {
+        let hex = id.to_string();
+        let path = format!("{}/{}", &hex[..2], &hex[2..]);
+        let found = rustix::fs::statat(&self.directory, path, rustix::fs::AtFlags::empty());
+        found.is_ok_and(|stat| {
+            let kind = rustix::fs::FileType::from_raw_mode(stat.st_mode);
+            kind != rustix::fs::FileType::RegularFile
+        })
+    }
+
     /// Asks once more when it fails: a pack that was opened may have been replaced by another (`git gc`).
     fn ask<T>(
         &self,
         id: Id,
         question: impl Fn(&Odb<'static>) -> Result<T, git2::Error>,
     ) -> Result<T, ObjectError> {
+        if self.would_wait(id) {
+            return Err(damaged(id, "its file is none"));
+        }
         let failed = |source: git2::Error| match source.code() {
             ErrorCode::NotFound => ObjectError::Missing { id },
             _ => ObjectError::Damaged { id, source },
@@ -182,6 +248,17 @@ impl Objects {
         *self.store.write().unwrap_or_else(PoisonError::into_inner) = store.clone();
         question(&store).map_err(failed)
     }
+}
+
+/// The number of objects in a pack, from its index: the last word of the table in front (gitformat-pack(5)).
+fn packed_in(index: &Path) -> Option<u64> {
+    let head = disk::read_path(index, 8 + 256 * 4).ok()??;
+    let table = match head.get(..4)? {
+        b"\xfftOc" => head.get(8..)?,
+        _ => &head,
+    };
+    let last = table.get(255 * 4..256 * 4)?;
+    Some(u32::from_be_bytes(last.try_into().ok()?).into())
 }
 
 fn open_store(directory: &File) -> Result<Odb<'static>, git2::Error> {

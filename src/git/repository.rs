@@ -218,7 +218,7 @@ fn refused(place: &Place, error: git2::Error) -> OpenError {
 
 /// As git does, but with a second user: each directory must belong to somebody trusted, unless the user's or the system's
 /// `safe.directory` names the first.
-fn check_owner(place: &Place, owners: &Owners) -> Result<(), OpenError> {
+pub(super) fn check_owner(place: &Place, owners: &Owners) -> Result<(), OpenError> {
     let foreign = place.foreign(&owners.0);
     let foreign = foreign.map_err(|source| unreadable(&place.git_dir, "directory", source))?;
     let Some((path, owner)) = foreign else {

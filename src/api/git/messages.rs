@@ -1,0 +1,148 @@
+//! Messages of a git watch, none of them larger than clients take.
+
+use std::{path::PathBuf, sync::Arc, time::SystemTime};
+
+use serde_json::json;
+
+use crate::{
+    api::{
+        error::git::of_git,
+        types::git::{RepositoryBody, path_text, timestamp},
+    },
+    git::{
+        Snapshot,
+        watch::{Latest, Outcome},
+    },
+    proc::excerpt::clean,
+};
+
+/// Largest message, in bytes: 4 MiB less room for what carries it.
+const LARGEST: usize = 4 * 1024 * 1024 - 64 * 1024;
+/// Room for the frame of a message, and for its errors.
+const FRAME: usize = 1024;
+/// Bytes of errors that are told.
+const MOST_ERRORS: usize = 256 * 1024;
+
+/// A message to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message(pub String);
+
+/// The answer to what was not understood.
+pub fn error_message(text: &str) -> String {
+    json!({"type": "error", "message": text}).to_string()
+}
+
+/// The messages that tell of changes, all of one time, and the errors in them. At least one.
+pub fn messages(
+    at: SystemTime,
+    entries: &[Arc<Latest>],
+    removed: &[PathBuf],
+    failed: &[(PathBuf, Arc<Latest>)],
+) -> (Vec<Message>, Vec<Arc<str>>) {
+    let errors = errors(failed);
+    let room = LARGEST - FRAME - errors.iter().map(|error| error.len() + 1).sum::<usize>();
+    let gone = removed.iter().map(|root| removed_entry(root).into());
+    let entries = entries.iter().filter_map(entry).chain(gone);
+    let mut parts: Vec<Vec<Arc<str>>> = vec![Vec::new()];
+    let mut size = 0;
+    for entry in entries {
+        if size + entry.len() + 1 > room && size > 0 {
+            parts.push(Vec::new());
+            size = 0;
+        }
+        size += entry.len() + 1;
+        parts.last_mut().expect("there is one").push(entry);
+    }
+    let at = timestamp(at);
+    let texts = parts
+        .iter()
+        .map(|entries| Message(frame(&at, entries, &errors)));
+    (texts.collect(), errors)
+}
+
+fn frame(at: &str, entries: &[Arc<str>], errors: &[Arc<str>]) -> String {
+    let mut text = format!(
+        r#"{{"type":"changes","scanned_at":"{at}","repositories":[{}]"#,
+        entries.join(",")
+    );
+    if !errors.is_empty() {
+        text.push_str(r#","errors":["#);
+        text.push_str(&errors.join(","));
+        text.push(']');
+    }
+    text.push('}');
+    text
+}
+
+fn errors(failed: &[(PathBuf, Arc<Latest>)]) -> Vec<Arc<str>> {
+    let mut size = 0;
+    let mut all: Vec<Arc<str>> = Vec::new();
+    for (root, latest) in failed {
+        let Outcome::Failed(error) = &latest.outcome else {
+            continue;
+        };
+        let body = of_git(error).into_body();
+        let text =
+            json!({"repo_root": path_text(root), "code": body.code, "message": body.message})
+                .to_string();
+        size += text.len();
+        if size > MOST_ERRORS {
+            break;
+        }
+        all.push(text.into());
+    }
+    all
+}
+
+fn removed_entry(root: &std::path::Path) -> String {
+    json!({
+        "repo_root": path_text(root), "branch": "", "unified_diff": "", "removed": true, "head": "", "files": [], "scan_ms": 0.0,
+    })
+    .to_string()
+}
+
+/// The entry of a scan, made once for all who watch.
+fn entry(latest: &Arc<Latest>) -> Option<Arc<str>> {
+    let Outcome::Scanned(snapshot) = &latest.outcome else {
+        return None;
+    };
+    Some(Arc::clone(
+        latest.encoded.get_or_init(|| encode(snapshot).into()),
+    ))
+}
+
+/// An entry that fits into a message: else it loses the end of its files, and then diffs.
+fn encode(snapshot: &Snapshot) -> String {
+    let room = LARGEST - FRAME - MOST_ERRORS;
+    let whole = to_text(&RepositoryBody::with_diff(snapshot));
+    if whole.len() <= room {
+        return whole;
+    }
+    let mut body = RepositoryBody::new(snapshot);
+    body.truncated = true;
+    let files = std::mem::take(&mut body.files);
+    let bare = to_text(&body).len() + 64;
+    // A part may be three times as long as what it is made of, when it is not valid text.
+    let cost = |bytes: &[u8]| to_text(&clean(bytes)).len();
+    let mut diff = cost(&snapshot.diff);
+    body.unified_diff = Some(clean(&snapshot.diff));
+    if bare + diff > room {
+        let shorter = snapshot.shortened(room - bare, cost);
+        diff = cost(&shorter);
+        body.unified_diff = Some(clean(&shorter));
+    }
+    let mut left = room.saturating_sub(bare + diff);
+    for file in files {
+        let size = to_text(&file).len() + 1;
+        if size > left {
+            break;
+        }
+        left -= size;
+        body.files.push(file);
+    }
+    to_text(&body)
+}
+
+fn to_text(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("plain data")
+}

@@ -1,0 +1,43 @@
+//! Settings of repositories.
+
+use clap::Args;
+
+use crate::{
+    git::{Owners, service},
+    sys::child::setup::Account,
+};
+
+/// Flags of `deskd serve` about repositories.
+#[expect(
+    clippy::struct_field_names,
+    reason = "the flags are named after the fields"
+)]
+#[derive(Args, Clone, Debug)]
+pub struct GitArgs {
+    /// Largest file of a repository that is read for a diff, in bytes
+    #[arg(long, env = "DESKD_GIT_MAX_FILE_BYTES", value_name = "BYTES", default_value = "16777216", value_parser = clap::value_parser!(u64).range(1024..=67_108_864))]
+    pub git_max_file_bytes: u64,
+    /// Repositories that are scanned at a time
+    #[arg(long, env = "DESKD_GIT_WORKERS", value_name = "COUNT", default_value = "4", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub git_workers: u32,
+    /// Directories of repositories that are watched
+    #[arg(
+        long,
+        env = "DESKD_GIT_MAX_WATCHES",
+        value_name = "COUNT",
+        default_value = "100000"
+    )]
+    pub git_max_watches: usize,
+}
+
+/// The part of repositories. They may belong to the daemon's user, and to the one that processes run as.
+pub(super) fn config(args: &GitArgs, process_user: Option<&str>) -> service::Config {
+    let users = [Account::own(), process_user.and_then(Account::find)];
+    let users = users.into_iter().flatten().map(|account| account.uid);
+    service::Config {
+        owners: Owners::new(users),
+        max_file_bytes: args.git_max_file_bytes,
+        workers: args.git_workers as usize,
+        max_watches: args.git_max_watches,
+    }
+}

@@ -1,0 +1,231 @@
+//! The handle through which repositories are asked: bounded, with deadlines, and equal questions at the same time are one scan.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::{Duration, SystemTime},
+};
+
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
+
+use super::{
+    Extent, GitError, Guard, Id, Order, Owners, Scan, Snapshot, Wanted,
+    history::{self, At, Log, Shown},
+    locate,
+    repository::OpenError,
+    watch::Watchers,
+};
+use crate::shutdown::Shutdown;
+
+/// Requests that are worked on at a time.
+const REQUESTS: usize = 64;
+/// How long one may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the operator decided.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// Whose repositories are opened.
+    pub owners: Owners,
+    /// Largest file that is read, in bytes.
+    pub max_file_bytes: u64,
+    /// Repositories that are scanned at a time for those who watch.
+    pub workers: usize,
+    /// Directories that are watched.
+    pub max_watches: usize,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AskError {
+    /// There are too many requests.
+    #[error("{REQUESTS} requests are being worked on")]
+    Busy,
+    /// The repository.
+    #[error(transparent)]
+    Git(Arc<GitError>),
+}
+
+impl From<GitError> for AskError {
+    fn from(error: GitError) -> Self {
+        Self::Git(Arc::new(error))
+    }
+}
+
+impl From<OpenError> for AskError {
+    fn from(error: OpenError) -> Self {
+        GitError::from(error).into()
+    }
+}
+
+/// Asks repositories. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Git(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    config: Config,
+    watchers: Watchers,
+    requests: Semaphore,
+    /// Scans that are under way. Held for a glance.
+    shared: Mutex<HashMap<Key, Shared>>,
+}
+
+type Key = (PathBuf, Order);
+type Answer = Result<(Snapshot, SystemTime), Arc<GitError>>;
+
+/// A scan that several may wait for. It ends early when nobody does.
+#[derive(Debug)]
+struct Shared {
+    answer: watch::Receiver<Option<Answer>>,
+    wanted: Weak<Wanted>,
+}
+
+impl Git {
+    /// A handle with nothing under way.
+    pub fn new(config: Config, shutdown: &Shutdown) -> Self {
+        Self(Arc::new(Inner {
+            watchers: Watchers::new(config.clone(), shutdown),
+            config,
+            requests: Semaphore::new(REQUESTS),
+            shared: Mutex::default(),
+        }))
+    }
+
+    /// What the operator decided.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// Those who watch.
+    pub fn watchers(&self) -> &Watchers {
+        &self.0.watchers
+    }
+
+    fn permit(&self) -> Result<SemaphorePermit<'_>, AskError> {
+        self.0.requests.try_acquire().map_err(|_| AskError::Busy)
+    }
+
+    /// The root of the work tree that a path of the machine is in.
+    pub async fn root(&self, path: PathBuf) -> Result<PathBuf, AskError> {
+        let asked = path.clone();
+        let found = self.ask(move |_| Ok(find_root(&asked))).await?;
+        found.map_err(AskError::from)
+    }
+
+    /// Scans a work tree. Dropping the future ends a scan that nobody else waits for.
+    pub async fn snapshot(
+        &self,
+        root: PathBuf,
+        order: Order,
+    ) -> Result<(Snapshot, SystemTime), AskError> {
+        let _permit = self.permit()?;
+        let (mut answer, _wanted) = self.join((root, order));
+        let done = answer.wait_for(Option::is_some).await;
+        let answer = done.ok().and_then(|answer| answer.clone());
+        // The sender goes without an answer only when the scan panicked.
+        answer
+            .unwrap_or_else(|| Err(Arc::new(GitError::Cancelled)))
+            .map_err(AskError::Git)
+    }
+
+    /// Takes part in an equal scan, or begins one.
+    fn join(&self, key: Key) -> (watch::Receiver<Option<Answer>>, Arc<Wanted>) {
+        let mut shared = self.0.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared
+            .retain(|_, scan| scan.wanted.strong_count() > 0 && scan.answer.has_changed().is_ok());
+        if let Some(scan) = shared.get(&key)
+            && scan.answer.borrow().is_none()
+            && let Some(wanted) = scan.wanted.upgrade()
+        {
+            return (scan.answer.clone(), wanted);
+        }
+        let (guard, wanted) = Guard::new(PATIENCE);
+        let wanted = Arc::new(wanted);
+        let (sender, answer) = watch::channel(None);
+        let scan = Shared {
+            answer: answer.clone(),
+            wanted: Arc::downgrade(&wanted),
+        };
+        shared.insert(key.clone(), scan);
+        let owners = self.0.config.owners.clone();
+        tokio::task::spawn_blocking(move || {
+            let (root, order) = key;
+            let begun = SystemTime::now();
+            let scanned = Scan::new(&root, &owners).run(&Extent::Full, &order, &guard);
+            let answer = scanned.map(|snapshot| (snapshot, begun)).map_err(Arc::new);
+            sender.send_replace(Some(answer));
+        });
+        (answer, wanted)
+    }
+
+    /// Commits from a revision on.
+    pub async fn log(
+        &self,
+        root: PathBuf,
+        revision: String,
+        skip: usize,
+        limit: usize,
+    ) -> Result<Log, AskError> {
+        let _permit = self.permit()?;
+        let owners = self.0.config.owners.clone();
+        self.ask(move |guard| history::log(&root, &owners, &revision, (skip, limit), guard))
+            .await
+    }
+
+    /// A commit and what it changed.
+    pub async fn show(
+        &self,
+        root: PathBuf,
+        revision: String,
+        order: Order,
+    ) -> Result<Shown, AskError> {
+        let _permit = self.permit()?;
+        let owners = self.0.config.owners.clone();
+        self.ask(move |guard| history::show(&root, &owners, &revision, &order, guard))
+            .await
+    }
+
+    /// What lies at a path of a commit.
+    pub async fn at(&self, root: PathBuf, revision: String, path: Vec<u8>) -> Result<At, AskError> {
+        let _permit = self.permit()?;
+        let owners = self.0.config.owners.clone();
+        self.ask(move |guard| history::at(&root, &owners, &revision, &path, guard))
+            .await
+    }
+
+    /// The commit and the tree that a revision means; none for HEAD before the first commit.
+    pub async fn base(
+        &self,
+        root: PathBuf,
+        revision: String,
+    ) -> Result<Option<(Id, Id)>, AskError> {
+        let owners = self.0.config.owners.clone();
+        self.ask(move |guard| history::base(&root, &owners, &revision, guard))
+            .await
+    }
+
+    /// Runs blocking work; dropping the future tells it to end.
+    async fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Guard) -> Result<T, GitError> + Send + 'static,
+    ) -> Result<T, AskError> {
+        let (guard, _wanted) = Guard::new(PATIENCE);
+        match tokio::task::spawn_blocking(move || work(&guard)).await {
+            Ok(result) => Ok(result?),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(GitError::Cancelled.into()),
+            },
+        }
+    }
+}
+
+fn find_root(path: &Path) -> Result<PathBuf, GitError> {
+    match locate(path) {
+        Ok(Some(root)) => Ok(root),
+        Ok(None) => Err(OpenError::NotARepository { path: path.into() }.into()),
+        Err(source) => Err(GitError::unreadable(path, "directory", source)),
+    }
+}

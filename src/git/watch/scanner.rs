@@ -1,0 +1,352 @@
+//! The task that owns the scans of one repository.
+
+use std::{
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, SystemTime},
+};
+
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    LINGER, Outcome, Shared, Watchers,
+    mailbox::Due,
+    notices::{Notices, Place, Set, bytes, directories_of_refs},
+};
+use crate::git::{Extent, GitError, Guard, OpenError, Order, Scan, Snapshot};
+
+/// A scan begins when nothing came for so long.
+const QUIET: Duration = Duration::from_millis(50);
+/// And at the latest so long after the first thing came.
+const AT_MOST: Duration = Duration::from_millis(150);
+/// Between the starts of two scans.
+const APART: Duration = Duration::from_secs(1);
+/// Everything is looked at so often, whatever else happens.
+const POLL: Duration = Duration::from_secs(30);
+/// And so often when nothing is notified.
+const BLIND_POLL: Duration = Duration::from_secs(5);
+/// But not so often that more than a twentieth of the time is spent on it.
+const POLL_SHARE: u32 = 20;
+/// How long a scan may take.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Before the next try after a scan that took too long; doubled each time, up to 30 of them.
+const BACK_OFF: Duration = Duration::from_mins(1);
+
+/// The state of one repository's scans.
+pub(super) struct Scanner {
+    shared: Arc<Shared>,
+    all: Watchers,
+    /// Taken while it scans.
+    scan: Option<Scan>,
+    /// Number among the watched repositories.
+    number: u64,
+    /// When the last scan of everything began.
+    polled: Instant,
+    started: Instant,
+    ended: Instant,
+    took: Duration,
+    /// Scans in a row that took too long.
+    timeouts: u32,
+    /// Some directory is not watched.
+    blind: bool,
+    /// The cure was logged.
+    told: bool,
+}
+
+/// What came of watching the directories that a scan found.
+#[derive(Debug, Default)]
+struct Watched {
+    fresh: Vec<Vec<u8>>,
+    full: bool,
+    /// All directories were tried.
+    all: bool,
+}
+
+impl Scanner {
+    pub(super) fn new(shared: Arc<Shared>, all: Watchers) -> Self {
+        let number = all.notices().enter(Arc::clone(&shared.mailbox));
+        let long_ago = Instant::now()
+            .checked_sub(APART)
+            .unwrap_or_else(Instant::now);
+        Self {
+            scan: Some(Scan::new(&shared.root, &all.0.config.owners)),
+            shared,
+            all,
+            number,
+            polled: Instant::now(),
+            started: long_ago,
+            ended: long_ago,
+            took: Duration::ZERO,
+            timeouts: 0,
+            blind: false,
+            told: false,
+        }
+    }
+
+    /// Scans until nobody watches any more, the repository is gone, or the daemon stops.
+    pub(super) async fn run(mut self) {
+        let stop = self.all.0.shutdown.clone();
+        loop {
+            let due = tokio::select! {
+                biased;
+                () = stop.stopped() => None,
+                due = self.due() => due,
+            };
+            let Some(due) = due else {
+                break;
+            };
+            let goes_on = tokio::select! {
+                biased;
+                () = stop.stopped() => false,
+                goes_on = self.perform(due) => goes_on,
+            };
+            if !goes_on {
+                break;
+            }
+        }
+        self.all.notices().leave(self.number);
+        self.all.end(&self.shared, true);
+    }
+
+    /// Waits until a scan is due. None: nobody watches any more.
+    async fn due(&mut self) -> Option<Due> {
+        let mailbox = Arc::clone(&self.shared.mailbox);
+        let mut first: Option<Instant> = None;
+        let mut last = Instant::now();
+        let mut alone: Option<Instant> = None;
+        if !mailbox.is_empty() {
+            // It came while the last scan was under way, or is the first of all.
+            first = Some(last.checked_sub(AT_MOST).unwrap_or(last));
+        }
+        loop {
+            let poll = self.polled + self.poll_after();
+            let start = first.map(|first| (last + QUIET).min(first + AT_MOST).max(self.earliest()));
+            let is_alone = self.shared.latest.is_closed();
+            alone = alone
+                .or_else(|| is_alone.then(Instant::now))
+                .filter(|_| is_alone);
+            let ends = alone.map(|since| since + LINGER);
+            let next = [Some(poll), start, ends]
+                .into_iter()
+                .flatten()
+                .min()
+                .unwrap_or(poll);
+            tokio::select! {
+                biased;
+                () = mailbox.filled() => {
+                    last = Instant::now();
+                    first = first.or(Some(last));
+                    if mailbox.is_asked() {
+                        first = Some(last.checked_sub(AT_MOST).unwrap_or(last));
+                    }
+                    continue;
+                }
+                () = self.shared.latest.closed(), if !is_alone => continue,
+                () = sleep_until(next) => {}
+            }
+            let now = Instant::now();
+            if start.is_some_and(|start| start <= now) {
+                return Some(mailbox.take());
+            }
+            if ends.is_some_and(|ends| ends <= now) && self.all.end(&self.shared, false) {
+                return None;
+            }
+            if poll <= now {
+                self.polled = now;
+                mailbox.everything();
+            }
+        }
+    }
+
+    /// When the next scan may begin.
+    fn earliest(&self) -> Instant {
+        let usual = (self.started + APART).max(self.ended + self.took);
+        if self.timeouts == 0 || self.shared.mailbox.is_asked() {
+            return usual;
+        }
+        let doubled = BACK_OFF * 2_u32.saturating_pow(self.timeouts - 1).min(30);
+        usual.max(self.ended + doubled)
+    }
+
+    fn poll_after(&self) -> Duration {
+        if self.blind {
+            BLIND_POLL
+                .max(self.took * POLL_SHARE)
+                .min(POLL.max(self.took * POLL_SHARE))
+        } else {
+            POLL
+        }
+    }
+
+    /// Scans. Whether there is anything left to scan.
+    async fn perform(&mut self, due: Due) -> bool {
+        let Ok(_worker) = Arc::clone(&self.all.0.workers).acquire_owned().await else {
+            return false;
+        };
+        self.started = Instant::now();
+        if due.is_full() {
+            self.polled = self.started;
+        }
+        self.shared.scanning.store(true, Ordering::Relaxed);
+        let at = SystemTime::now();
+        let (guard, _wanted) = Guard::new(PATIENCE);
+        let mut scan = self
+            .scan
+            .take()
+            .unwrap_or_else(|| Scan::new(&self.shared.root, &self.all.0.config.owners));
+        let extent = due.extent();
+        let order = Order {
+            most_bytes: self.all.0.config.max_file_bytes,
+            ..Order::default()
+        };
+        let (notices, number, root) = (
+            self.all.notices().clone(),
+            self.number,
+            self.shared.root.clone(),
+        );
+        let done = tokio::task::spawn_blocking(move || {
+            let result = scan.run(&extent, &order, &guard);
+            let watched = watch_directories(
+                &mut scan,
+                &notices,
+                number,
+                &root,
+                matches!(extent, Extent::Full),
+            );
+            (scan, result, watched)
+        });
+        let done = done.await;
+        self.shared.scanning.store(false, Ordering::Relaxed);
+        self.ended = Instant::now();
+        self.took = self.ended - self.started;
+        let Ok((scan, result, watched)) = done else {
+            // It panicked: the panic hook has told why.
+            self.shared
+                .publish(Outcome::Failed(GitError::Cancelled), at);
+            return true;
+        };
+        self.scan = Some(scan);
+        self.look_after(watched);
+        self.finish(result, at)
+    }
+
+    /// Tells what a scan came to. Whether there is anything left to scan.
+    fn finish(&mut self, result: Result<Snapshot, GitError>, at: SystemTime) -> bool {
+        let root = self.shared.root.display();
+        self.timeouts = match &result {
+            Err(GitError::TimedOut) => self.timeouts.saturating_add(1).min(6),
+            _ => 0,
+        };
+        let outcome = match result {
+            Ok(snapshot) => {
+                tracing::debug!(%root, took = ?self.took, files = snapshot.files.len(), bytes = snapshot.diff.len(), "scanned a repository");
+                Outcome::Scanned(Box::new(snapshot))
+            }
+            Err(GitError::Open(OpenError::NotARepository { .. })) => {
+                tracing::info!(%root, "a watched repository is gone");
+                // Who comes from now on begins a new scanner.
+                self.all.end(&self.shared, true);
+                self.shared.publish(Outcome::Removed, at);
+                return false;
+            }
+            Err(GitError::Open(OpenError::Unsupported { format, .. })) => {
+                tracing::debug!(%root, format, "a watched repository has a format that is not read");
+                let snapshot = Snapshot::unsupported(&self.shared.root, &format);
+                Outcome::Scanned(Box::new(snapshot))
+            }
+            Err(error) => {
+                tracing::warn!(%root, %error, "cannot scan a repository");
+                if let Some(scan) = &mut self.scan {
+                    scan.forget();
+                }
+                Outcome::Failed(error)
+            }
+        };
+        self.shared.publish(outcome, at);
+        true
+    }
+
+    /// What was not watched while it was scanned is looked at once more.
+    fn look_after(&mut self, watched: Watched) {
+        if watched.full && !self.told {
+            self.told = true;
+            let root = self.shared.root.display();
+            tracing::warn!(%root, "cannot watch all directories: the repository is looked at every 5 s; raise fs.inotify.max_user_watches or --git-max-watches");
+        }
+        // Only who looked at all directories knows that all are watched.
+        self.blind = watched.full || (self.blind && !watched.all);
+        self.shared.notified.store(!self.blind, Ordering::Relaxed);
+        if watched.fresh.iter().any(Vec::is_empty) {
+            self.shared.mailbox.everything();
+        } else {
+            watched
+                .fresh
+                .into_iter()
+                .for_each(|path| self.shared.mailbox.path(path));
+        }
+    }
+}
+
+/// Watches what a scan came upon, and the git directory.
+fn watch_directories(
+    scan: &mut Scan,
+    notices: &Notices,
+    number: u64,
+    root: &Path,
+    all: bool,
+) -> Watched {
+    let mut watched = Watched {
+        full: is_remote(root),
+        all,
+        ..Watched::default()
+    };
+    if watched.full {
+        return watched;
+    }
+    for directory in scan.take_directories() {
+        let path = root.join(OsStr::from_bytes(&directory));
+        match notices.watch(number, &path, Place::Tree(directory.clone())) {
+            Set::New => watched.fresh.push(directory),
+            Set::Known | Set::Gone => {}
+            Set::Full => watched.full = true,
+        }
+    }
+    let Some((git, common)) = scan.git_directories() else {
+        return watched;
+    };
+    let mut places = vec![
+        (git.clone(), false),
+        (common.clone(), false),
+        (common.join("info"), false),
+    ];
+    places.extend(
+        directories_of_refs(&common)
+            .into_iter()
+            .map(|path| (path, true)),
+    );
+    for (path, refs) in places {
+        let place = if refs {
+            Place::Refs(bytes(&path))
+        } else {
+            Place::Git(bytes(&path))
+        };
+        watched.full |= notices.watch(number, &path, place) == Set::Full;
+    }
+    watched
+}
+
+/// File systems on which others change things without a notification (statfs(2)).
+fn is_remote(root: &Path) -> bool {
+    const REMOTE: [i64; 7] = [
+        0x6969,
+        0x517b,
+        0xff53_4d42,
+        0xfe53_4d42,
+        0x6573_5546,
+        0x0102_1997,
+        0x00c3_6400,
+    ];
+    rustix::fs::statfs(root).is_ok_and(|found| REMOTE.contains(&found.f_type))
+}
