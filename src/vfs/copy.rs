@@ -51,6 +51,7 @@ impl Default for Plan {
 
 /// What was copied.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a word of an answer")]
 pub struct Copied {
     /// Files.
     pub files: u64,
@@ -61,6 +62,7 @@ pub struct Copied {
     owner: bool,
     modes: bool,
     times: bool,
+    extended: bool,
     /// Over the path, kind and version of every entry, in order.
     seen: Sha256,
 }
@@ -72,6 +74,7 @@ impl Copied {
             (self.owner, "owner"),
             (self.modes, "modes"),
             (self.times, "times"),
+            (self.extended, "xattrs"),
         ];
         all.into_iter()
             .filter_map(|(lost, word)| lost.then_some(word))
@@ -120,6 +123,8 @@ struct Copy<'a> {
     wanted: &'a Wanted,
     to: Capabilities,
     as_root: bool,
+    /// For what the machine does not copy by itself.
+    buffer: Vec<u8>,
     done: Copied,
 }
 
@@ -138,6 +143,7 @@ pub fn copy(
         wanted,
         to,
         as_root: rustix::process::geteuid().is_root(),
+        buffer: Vec::new(),
         done: Copied::default(),
     };
     match work.top(source, directory, name) {
@@ -299,8 +305,13 @@ impl Copy<'_> {
             frame.parent.remove(&frame.name, true).map_err(at)?;
             return Ok(false);
         }
-        self.dress(&frame.parent, &frame.name, &frame.attributes, true)
-            .map_err(at)?;
+        let extended = frame.source.directory.extended().map_err(at)?;
+        self.done.extended |= !frame.made.set_extended(&extended).map_err(at)?;
+        let changes = self.changes(&frame.attributes, true);
+        if changes != Changes::default() {
+            let set = frame.parent.set_attributes(Some(&frame.name), &changes);
+            set.map_err(at)?;
+        }
         Ok(true)
     }
 
@@ -321,7 +332,6 @@ impl Copy<'_> {
             return Ok(());
         }
         let hash = self.file(source, found, directory, name).map_err(at)?;
-        self.dress(directory, name, found, false).map_err(at)?;
         if self.plan.verify {
             let copy = directory.open(name).map_err(at)?;
             if hash != Some(hash_file(&*copy, self.wanted).map_err(at)?) {
@@ -342,75 +352,72 @@ impl Copy<'_> {
         let creation = Creation {
             mode: Some(found.mode & 0o777),
             size: Some(found.size),
+            unseen: true,
             ..Creation::default()
         };
         let mut draft = directory.create(name, &creation)?;
         let mut hasher = self.plan.verify.then(Hasher::default);
-        let mut offset = match file.descriptor() {
+        let (mut offset, mut ended) = match file.descriptor() {
             Some(source) if !self.plan.verify && !file.is_endless() => {
                 self.in_kernel(source, &mut *draft)?
             }
-            _ => 0,
+            _ => (0, false),
         };
-        let mut buffer = vec![0; CHUNK];
-        loop {
+        self.buffer.resize(CHUNK, 0);
+        while !ended {
             self.wanted.check()?;
-            let count = file.read_at(&mut buffer, offset)?;
-            if count == 0 {
-                break;
-            }
-            draft.write(&buffer[..count])?;
+            let count = file.read_at(&mut self.buffer, offset)?;
+            let bytes = &self.buffer[..count];
+            draft.write(bytes)?;
             if let Some(hasher) = &mut hasher {
-                hasher.update(&buffer[..count]);
+                hasher.update(bytes);
             }
             offset += count as u64;
+            ended = count == 0;
         }
         if offset < found.size && !file.is_endless() {
             return Err(Fault::new(Kind::Changed, "copy", b""));
         }
+        self.done.extended |= !draft.set_extended(&file.extended()?)?;
+        let changes = self.changes(found, false);
+        let set = draft.set_attributes(&changes)?;
         draft.commit(&Commit {
             condition: Condition::Missing,
             ..Commit::default()
         })?;
+        if !set && changes != Changes::default() {
+            directory.set_attributes(Some(name), &changes)?;
+        }
         self.done.files += 1;
         self.done.bytes += offset;
         Ok(hasher.map(Hasher::finish))
     }
 
-    /// As much as the machine copies by itself; what is left is for us.
-    fn in_kernel(&self, source: BorrowedFd<'_>, draft: &mut dyn Draft) -> Result<u64> {
+    /// As much as the machine copies by itself, and whether that was all; what is left is for us.
+    fn in_kernel(&self, source: BorrowedFd<'_>, draft: &mut dyn Draft) -> Result<(u64, bool)> {
         let mut offset = 0;
         loop {
             self.wanted.check()?;
             match draft.take_from(source, offset, IN_KERNEL)? {
-                Some(count) if count > 0 => offset += count,
-                _ => return Ok(offset),
+                Some(0) => return Ok((offset, offset > 0)),
+                Some(count) => offset += count,
+                None => return Ok((offset, false)),
             }
         }
     }
 
     /// Owner, permissions and times of the copy, as far as the destination holds them.
-    fn dress(
-        &mut self,
-        directory: &Arc<dyn Directory>,
-        name: &Name,
-        found: &Attributes,
-        mode: bool,
-    ) -> Result<()> {
+    fn changes(&mut self, found: &Attributes, mode: bool) -> Changes {
         let ours = rustix::process::geteuid().as_raw() == found.uid;
         self.done.owner |= !ours && !self.to.owner;
         self.done.modes |= !self.to.modes;
         self.done.times |= !self.to.set_times;
         let owner = !ours && self.to.owner && self.as_root;
-        let changes = Changes {
+        Changes {
             mode: (mode && self.to.modes).then_some(found.mode & 0o1777),
             mtime: self.to.set_times.then_some(found.mtime),
             owner: owner.then_some((found.uid, found.gid)),
-        };
-        if changes == Changes::default() {
-            return Ok(());
         }
-        directory.set_attributes(Some(name), &changes)
     }
 }
 

@@ -1,6 +1,6 @@
 //! A part of the tree as a directory of the machine, so that programs can work on it.
 
-use std::sync::Arc;
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::PathBuf, sync::Arc};
 
 use super::{
     Vfs,
@@ -9,11 +9,12 @@ use super::{
     describe::host_path,
     fault::{Fault, Kind},
     ignore::{BadGlob, selection},
+    lodgers::{Lodger, Lodgers},
     make_dir::require_parents,
     path::{ClientPath, Name, TreePath},
     pool::Wanted,
-    provider::Changes,
-    record::{Record, Records, staging_name},
+    provider::{Changes, staging_name},
+    record::{Record, Records},
     view::{Last, Place, View},
 };
 
@@ -75,19 +76,32 @@ impl Vfs {
         let view = self.view();
         let below = self.surroundings().materialize.clone();
         let records = self.records().clone();
+        let lodgers = self.surroundings().lodgers.clone();
         let path = what.path.clone();
-        let done = self.run(&view, &path, move |view, wanted| {
-            Ok(materialize(view, &what, &below, &records, wanted))
+        let done = self.run_long(&view, &path, move |view, wanted| {
+            let ours = Ours {
+                below: &below,
+                records: &records,
+                lodgers: &lodgers,
+            };
+            Ok(materialize(view, &what, &ours, wanted))
         });
         done.await?
     }
 }
 
+/// What the daemon keeps for it.
+struct Ours<'a> {
+    /// Where directories are made that nobody named.
+    below: &'a ClientPath,
+    records: &'a Records,
+    lodgers: &'a Lodgers,
+}
+
 fn materialize(
     view: &View,
     what: &Materialization,
-    below: &ClientPath,
-    records: &Records,
+    ours: &Ours<'_>,
     wanted: &Wanted,
 ) -> Result<Materialized, MaterializeError> {
     let source = view.resolve(&what.path, Last::Follow)?;
@@ -97,15 +111,15 @@ fn materialize(
         selection: selection(&opened.path, &what.globs)?,
         ..Plan::default()
     };
-    let to = destination(view, what.to.as_ref(), below)?;
+    let to = destination(view, what.to.as_ref(), ours.below)?;
     if to.path.starts_with(&source.path) {
         return Err(ChangeError::IntoItself { from: source.path }.into());
     }
     let name = to.require_name("write")?;
-    let staging = staging_name();
+    let staging = staging_name()?;
     let mut beside = to.path.clone();
     beside.pop();
-    let record = records.write(&Record {
+    let record = ours.records.write(&Record {
         copy: beside.join(&staging),
         ..Record::default()
     })?;
@@ -119,13 +133,17 @@ fn materialize(
         &plan,
         wanted,
     )?;
-    let placed = place(&to, &staging, name, what.to.is_none());
+    let host_path = host_path(&to).unwrap_or_default();
+    let lodger = what
+        .to
+        .is_none()
+        .then_some((ours.lodgers, &source, host_path.as_slice()));
+    let placed = place(&to, &staging, name, lodger);
     if placed.is_err() {
         discard(directory, &staging);
     }
     drop(record);
     placed?;
-    let host_path = host_path(&to).unwrap_or_default();
     Ok(Materialized {
         path: to.path.to_bytes(),
         host_path,
@@ -133,10 +151,15 @@ fn materialize(
     })
 }
 
-/// A directory that we named is ours alone.
-fn place(to: &Place, staging: &Name, name: &Name, private: bool) -> Result<(), Fault> {
+/// A directory that we named is ours alone, and for us to remove.
+fn place(
+    to: &Place,
+    staging: &Name,
+    name: &Name,
+    lodger: Option<(&Lodgers, &Place, &[u8])>,
+) -> Result<(), Fault> {
     let at = |fault: Fault| fault.at(to.path.to_bytes());
-    if private {
+    if let Some((lodgers, source, host)) = lodger {
         let changes = Changes {
             mode: Some(0o700),
             ..Changes::default()
@@ -145,6 +168,15 @@ fn place(to: &Place, staging: &Name, name: &Name, private: bool) -> Result<(), F
         directory
             .set_attributes(Some(staging), &changes)
             .map_err(at)?;
+        let identity = directory.lookup(staging).map_err(at)?.identity;
+        let lodger = Lodger {
+            path: to.path.clone(),
+            host: PathBuf::from(OsStr::from_bytes(host)),
+            identity,
+            source: source.mount.id(),
+        };
+        let failed = |error| Fault::from_io(error, "record", to.path.to_bytes());
+        lodgers.add(lodger).map_err(failed)?;
     }
     let directory = Arc::clone(&to.directory);
     directory
@@ -162,7 +194,7 @@ fn destination(
     } else {
         let opened = view.open_directory(below, "materialize")?;
         let name = Name::new(
-            staging_name()
+            staging_name()?
                 .as_bytes()
                 .strip_prefix(b".")
                 .unwrap_or(b"deskd"),

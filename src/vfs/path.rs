@@ -1,15 +1,15 @@
 //! Paths of clients: bytes that become checked names once, at the edge. Below this point no client's string is a path.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// Longest path that is taken, in bytes.
 pub const MAX_PATH: usize = 4096;
 /// Longest name, in bytes.
 pub const MAX_NAME: usize = 255;
 
-/// One name of a directory's entry: bytes; not empty, not `.` or `..`, at most [`MAX_NAME`], without `/` and NUL.
+/// One name of a directory's entry, cheap to clone: bytes; not empty, not `.` or `..`, at most [`MAX_NAME`], without `/` and NUL.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Name(Box<[u8]>);
+pub struct Name(Arc<[u8]>);
 
 impl Name {
     /// Checks bytes.
@@ -108,6 +108,15 @@ impl ClientPath {
     /// The steps from the root.
     pub fn steps(&self) -> &[Step] {
         &self.steps
+    }
+
+    /// The names, as the client spelled them, when there is no `..` among them. Some of them may be links.
+    pub fn spelled(&self) -> Option<TreePath> {
+        let names = self.steps.iter().map(|step| match step {
+            Step::Name(name) => Some(name.clone()),
+            Step::Up => None,
+        });
+        names.collect::<Option<Vec<_>>>().map(TreePath)
     }
 
     /// The path with one more name.

@@ -1,5 +1,6 @@
 //! Where blocking work of the tree runs: a bounded number of operations at a time, in all and in each mount, so that a disk that
-//! hangs stops its own mount only.
+//! hangs stops its own mount only. What may take long (searches, archives, copies, trees that are removed) has turns of its own,
+//! so that it never keeps a short read or write waiting.
 
 use std::sync::{
     Arc,
@@ -13,21 +14,35 @@ use super::{
     table::{Mount, TURN_PATIENCE},
 };
 
-/// Operations at work at a time.
+/// Short operations at work at a time.
 pub const WORKERS: usize = 64;
+/// Long ones.
+pub const LONG_WORKERS: usize = 32;
 
 /// Runs blocking operations. Clones share the bound.
 #[derive(Clone, Debug)]
 pub struct Pool {
-    all: Arc<Semaphore>,
+    short: Arc<Semaphore>,
+    long: Arc<Semaphore>,
 }
 
 impl Default for Pool {
     fn default() -> Self {
         Self {
-            all: Arc::new(Semaphore::new(WORKERS)),
+            short: Arc::new(Semaphore::new(WORKERS)),
+            long: Arc::new(Semaphore::new(LONG_WORKERS)),
         }
     }
+}
+
+/// How long an operation may take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Length {
+    /// A step, a piece of a file, a page of a listing.
+    #[default]
+    Short,
+    /// As long as a tree is large or a client slow.
+    Long,
 }
 
 /// Tells work that nobody waits for its result any more. It looks between its pieces, and ends with any failure.
@@ -60,14 +75,18 @@ impl Drop for GiveUpOnDrop {
 impl Pool {
     /// Runs work for a mount, when its turn has come; after 30 s without one: [`Kind::MountBusy`]. Dropping the future tells
     /// the work so and leaves it to end by itself; it keeps its turn until then.
-    pub async fn run<T, F>(&self, mount: &Mount, work: F) -> Result<T>
+    pub async fn run<T, F>(&self, mount: &Mount, length: Length, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&Wanted) -> Result<T> + Send + 'static,
     {
+        let all = match length {
+            Length::Short => Arc::clone(&self.short),
+            Length::Long => Arc::clone(&self.long),
+        };
         let turns = async {
-            let own = mount.turns().acquire_owned().await;
-            let all = Arc::clone(&self.all).acquire_owned().await;
+            let own = mount.turns(length).acquire_owned().await;
+            let all = all.acquire_owned().await;
             (own.expect("never closed"), all.expect("never closed"))
         };
         let busy = || Fault::new(Kind::MountBusy, "wait for", mount.at().to_bytes());

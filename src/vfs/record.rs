@@ -12,22 +12,16 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use uuid::Uuid;
 
 use super::{
+    archive::finish,
     copy::discard,
     entry::Identity,
     fault::{Fault, Result},
-    path::{ClientPath, Name, TreePath},
+    path::{ClientPath, TreePath},
     view::{Last, Place, View},
 };
 
 const HEAD: &str = "deskd move 1";
-
-/// A name for what is staged, unlikely to be anybody's: of the form that listings leave out, or a copy that follows links could
-/// meet itself.
-pub fn staging_name() -> Name {
-    let (_, random) = Uuid::now_v7().as_u64_pair();
-    let name = format!(".deskd-{random:016x}");
-    Name::new(name.as_bytes()).expect("a short name")
-}
+const MERGE: &str = "deskd merge 1";
 
 /// What is at work.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +34,8 @@ pub struct Record {
     pub from: Option<(TreePath, TreePath)>,
     /// The copy itself, once it is whole.
     pub identity: Option<Identity>,
+    /// Of an archive that is unpacked and ready: its entries go into the directory `to`, over what is there or not.
+    pub merge: Option<bool>,
 }
 
 /// Where records lie.
@@ -115,6 +111,10 @@ impl Records {
 impl Record {
     fn to_text(&self) -> String {
         let encode = |path: &TreePath| STANDARD.encode(path.to_bytes());
+        let (copy, to) = (encode(&self.copy), encode(&self.to));
+        if let Some(overwrite) = self.merge {
+            return format!("{MERGE}\n{copy}\n{to}\n{overwrite}\nend\n");
+        }
         let (from, leaving) = match &self.from {
             Some((from, leaving)) => (encode(from), encode(leaving)),
             None => Default::default(),
@@ -122,16 +122,23 @@ impl Record {
         let identity = self.identity.map_or_else(String::new, |identity| {
             format!("{} {}", identity.device, identity.inode)
         });
-        let (copy, to) = (encode(&self.copy), encode(&self.to));
         format!("{HEAD}\n{copy}\n{to}\n{from}\n{leaving}\n{identity}\nend\n")
     }
 
     fn from_text(text: &str) -> Option<Self> {
         let lines: Vec<&str> = text.lines().collect();
+        let decode = |text: &str| TreePath::parse(&STANDARD.decode(text).ok()?).ok();
+        if let [MERGE, copy, to, overwrite, "end"] = lines[..] {
+            return Some(Self {
+                copy: decode(copy)?,
+                to: decode(to)?,
+                merge: Some(overwrite.parse().ok()?),
+                ..Self::default()
+            });
+        }
         let [HEAD, copy, to, from, leaving, identity, "end"] = lines[..] else {
             return None;
         };
-        let decode = |text: &str| TreePath::parse(&STANDARD.decode(text).ok()?).ok();
         let from = if from.is_empty() {
             None
         } else {
@@ -148,10 +155,11 @@ impl Record {
             to: decode(to)?,
             from,
             identity,
+            merge: None,
         })
     }
 
-    /// A source that was about to leave goes if the copy is at its place, and comes back if not.
+    /// A source that was about to leave goes if the copy is at its place, and comes back if not. An archive that was ready goes in.
     fn settle(&self, view: &View) -> Result<()> {
         let at = |path: &TreePath| view.resolve(&ClientPath::of(path), Last::Keep);
         let copy = at(&self.copy)?;
@@ -167,6 +175,11 @@ impl Record {
                 let directory = &*leaving.directory;
                 directory.rename(name, directory, back, false)?;
             }
+        }
+        if let (Some(overwrite), Some(name), true) = (self.merge, &copy.name, copy.found.is_some())
+        {
+            let target = view.open_directory(&ClientPath::of(&self.to), "unpack")?;
+            finish(&copy.directory, name, &target, overwrite)?;
         }
         gone(&copy);
         Ok(())
@@ -195,6 +208,7 @@ mod tests {
                 device: 1,
                 inode: 2,
             }),
+            merge: None,
         };
         let text = record.to_text();
         assert_eq!(Record::from_text(&text), Some(record));
@@ -203,6 +217,11 @@ mod tests {
             copy: path(b"/a"),
             ..Record::default()
         };
-        assert_eq!(Record::from_text(&plain.to_text()), Some(plain));
+        assert_eq!(Record::from_text(&plain.to_text()), Some(plain.clone()));
+        let merge = Record {
+            merge: Some(true),
+            ..plain
+        };
+        assert_eq!(Record::from_text(&merge.to_text()), Some(merge));
     }
 }

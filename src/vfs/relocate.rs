@@ -18,7 +18,8 @@ use super::{
     make_dir::{make_parents, require_parents},
     path::{ClientPath, Name, TreePath},
     pool::Wanted,
-    record::{Record, Records, staging_name},
+    provider::staging_name,
+    record::{Record, Records},
     remove::remove_tree,
     tag::Tags,
     view::{Last, Place, View},
@@ -205,7 +206,7 @@ fn copy_entry(both: &mut Both, wanted: &Wanted) -> Result<Done, ChangeError> {
         return Err(both.to.fault(Kind::AlreadyExists, "replace").into());
     }
     both.make_room()?;
-    let staging = staging_name();
+    let staging = staging_name()?;
     let record = both.records.write(&Record {
         copy: Both::beside(&both.to, &staging),
         ..Record::default()
@@ -240,7 +241,7 @@ fn put(both: &Both, staging: &Name) -> Result<()> {
         Err(fault) if fault.kind() == Kind::NotEmpty => {}
         renamed => return renamed.map_err(at),
     }
-    let old = staging_name();
+    let old = staging_name()?;
     directory
         .rename(name, &**directory, &old, false)
         .map_err(at)?;
@@ -257,12 +258,12 @@ fn put(both: &Both, staging: &Name) -> Result<()> {
 
 /// A move across mounts: see the module's page.
 fn carry(both: &mut Both, name: &Name, wanted: &Wanted) -> Result<Done, ChangeError> {
-    let (staging, leaving) = (staging_name(), staging_name());
+    let (staging, leaving) = (staging_name()?, staging_name()?);
     let mut record = Record {
         copy: Both::beside(&both.to, &staging),
         to: both.to.path.clone(),
         from: Some((both.from.path.clone(), Both::beside(&both.from, &leaving))),
-        identity: None,
+        ..Record::default()
     };
     let first = both.records.write(&record)?;
     let plan = Plan {

@@ -18,14 +18,17 @@ use uuid::Uuid;
 
 use super::{
     path::{Name, TreePath},
+    pool::Length,
     provider::Provider,
     synthetic::Synthetic,
 };
 
 /// Mounts of a table.
 pub const MAX_MOUNTS: usize = 64;
-/// Operations that may be at work in one mount, so that a disk that hangs stops its own mount only.
+/// Short operations that may be at work in one mount, so that a disk that hangs stops its own mount only.
 pub const TURNS: usize = 16;
+/// Long ones.
+pub const LONG_TURNS: usize = 8;
 
 /// Whether a mount may be written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +56,18 @@ pub struct Label {
     pub fixed: bool,
 }
 
+/// How a mount came to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// By this daemon.
+    #[default]
+    Made,
+    /// As the last daemon had it.
+    Restored,
+    /// The last daemon had it, and it could not be made again: why.
+    Failed(String),
+}
+
 /// A provider at a place of the tree.
 #[derive(Debug)]
 pub struct Mount {
@@ -61,7 +76,9 @@ pub struct Mount {
     label: Label,
     provider: Arc<dyn Provider>,
     created_at: SystemTime,
+    origin: Origin,
     turns: Arc<Semaphore>,
+    long_turns: Arc<Semaphore>,
 }
 
 impl Mount {
@@ -74,8 +91,24 @@ impl Mount {
             label,
             provider,
             created_at: SystemTime::now(),
+            origin: Origin::Made,
             turns,
+            long_turns: Arc::new(Semaphore::new(LONG_TURNS)),
         }
+    }
+
+    /// The same, as the last daemon had it.
+    #[must_use]
+    pub(super) fn again(mut self, id: Uuid, created_at: SystemTime, origin: Origin) -> Self {
+        self.id = id;
+        self.created_at = created_at;
+        self.origin = origin;
+        self
+    }
+
+    /// How it came to be.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// Its id.
@@ -113,8 +146,11 @@ impl Mount {
         self.id.is_nil()
     }
 
-    pub(super) fn turns(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.turns)
+    pub(super) fn turns(&self, length: Length) -> Arc<Semaphore> {
+        match length {
+            Length::Short => Arc::clone(&self.turns),
+            Length::Long => Arc::clone(&self.long_turns),
+        }
     }
 }
 

@@ -118,6 +118,8 @@ struct Frame {
     left: Vec<Item>,
     /// The one that was given last.
     last: Option<Key>,
+    /// Whether mount points lie below it: else its entries are all its own.
+    mounts: bool,
 }
 
 #[derive(Debug)]
@@ -231,11 +233,13 @@ impl Traversal {
         }
         let order = self.options.order;
         left.sort_by(|a, b| compare(&b.key, &a.key, order));
+        let mounts = self.view.table().holds_below(&opened.path);
         self.frames.push(Frame {
             opened,
             rules,
             left,
             last: None,
+            mounts,
         });
         Ok(())
     }
@@ -303,9 +307,20 @@ impl Traversal {
             mut attributes,
         } = item;
         let mut mount = Arc::clone(&frame.opened.mount);
-        let path = frame.opened.path.join(&name);
-        let crosses = self.view.table().at(&path).is_some();
-        if crosses || (self.options.attributes && attributes.is_none()) {
+        let crosses = frame.mounts && {
+            let path = frame.opened.path.join(&name);
+            self.view.table().at(&path).is_some()
+        };
+        if !frame.mounts && self.options.attributes && attributes.is_none() {
+            match frame.opened.directory.lookup(&name) {
+                Ok(found) => (kind, attributes) = (found.kind, Some(found)),
+                Err(fault) if fault.kind() == Kind::NotFound => return Ok(None),
+                Err(fault) => {
+                    let path = frame.opened.path.join(&name);
+                    return Err(fault.at(path.to_bytes()));
+                }
+            }
+        } else if crosses || (self.options.attributes && attributes.is_none()) {
             let place = self.view.child(&frame.opened, &name)?;
             let Some(found) = place.found else {
                 return Ok(None);

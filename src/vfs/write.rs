@@ -186,8 +186,8 @@ impl Admitted {
         } = self;
         let creation = Creation {
             mode: request.mode,
-            append: false,
             size: request.size,
+            ..Creation::default()
         };
         let (append, no_parents) = (request.append, request.no_parents);
         let mount = Arc::clone(&place.mount);
@@ -455,6 +455,7 @@ fn append(
         mode: request.mode,
         append: true,
         size: Some(spool.len()),
+        ..Creation::default()
     };
     let mut draft = place.directory.create(name, &creation)?;
     match spool.drain(|bytes| draft.write(bytes)) {

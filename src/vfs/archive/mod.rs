@@ -8,12 +8,17 @@
 //!                 │ refused            │ failed                 │ refused                 │ failed
 //!                 └────────────────────┴── staging goes ────────┘             renames are undone, staging goes
 //! ```
+//!
+//! A record in the state directory says where the staging directory is, and, before the first rename, that all is ready: after
+//! a kill the next start removes it, or does what is left of the renames first.
 
+mod merge;
 pub mod pack;
 mod stage;
 mod tail;
 pub mod unpack;
 
+pub(super) use self::stage::finish;
 use super::{fault::Fault, path::TreePath};
 
 /// What an archive is written as.

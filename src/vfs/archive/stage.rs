@@ -2,12 +2,14 @@
 
 use std::{io::Read, sync::Arc};
 
-use super::UnpackError;
+use super::{UnpackError, merge};
 use crate::vfs::{
+    change::{enter, names_of},
     entry::{EntryKind, Time},
-    fault::{Fault, Kind, Result},
+    fault::{Kind, Result},
     path::{Name, TreePath, quoted},
-    provider::{CHUNK, Changes, Commit, Creation, Directory, staging_name},
+    provider::{CHUNK, Changes, Commit, Creation, Directory},
+    view::Opened,
 };
 
 /// Attributes of an entry.
@@ -17,16 +19,21 @@ pub(super) struct Dress {
     pub(super) mtime: Option<Time>,
 }
 
-/// A directory of ours beside or in the target. Dropping it removes it with all that is in it.
+/// A directory of ours beside or in the target, with one for what is new and one for what is replaced. Dropping it removes it
+/// with all that is in it.
 #[derive(Debug)]
 pub(super) struct Stage {
     home: Arc<dyn Directory>,
     name: Name,
+    /// Itself.
     root: Arc<dyn Directory>,
+    /// Where what is unpacked lies.
+    new: Arc<dyn Directory>,
     /// The directory in which the last entry was put.
     at_hand: (Vec<Name>, Arc<dyn Directory>),
     /// Attributes of directories, set when all is in them.
     dresses: Vec<(Vec<Name>, Dress)>,
+    buffer: Vec<u8>,
     kept: bool,
 }
 
@@ -39,19 +46,27 @@ fn unsafe_entry(path: &[Name], why: &'static str) -> UnpackError {
 }
 
 impl Stage {
-    pub(super) fn new(home: &Arc<dyn Directory>) -> Result<Self> {
-        let name = staging_name().map_err(|error| Fault::from_io(error, "unpack", b""))?;
+    /// Makes it under a name that the caller has recorded.
+    pub(super) fn new(home: &Arc<dyn Directory>, name: Name) -> Result<Self> {
         home.make_dir(&name, Some(0o700))?;
-        let (root, _) = home.descend(std::slice::from_ref(&name))?;
-        let at_hand = (Vec::new(), Arc::clone(&root));
-        Ok(Self {
+        let made = |parent: &Arc<dyn Directory>, name: &Name| -> Result<Arc<dyn Directory>> {
+            Ok(parent.descend(std::slice::from_ref(name))?.0)
+        };
+        let root = made(home, &name)?;
+        let mut stage = Self {
             home: Arc::clone(home),
             name,
+            new: Arc::clone(&root),
+            at_hand: (Vec::new(), Arc::clone(&root)),
             root,
-            at_hand,
             dresses: Vec::new(),
+            buffer: vec![0; CHUNK],
             kept: false,
-        })
+        };
+        stage.root.make_dir(&new_name(), Some(0o700))?;
+        stage.new = made(&stage.root, &new_name())?;
+        stage.at_hand.1 = Arc::clone(&stage.new);
+        Ok(stage)
     }
 
     /// The directory of a path's last name; those on the way are made. Never through a link: what is there is ours.
@@ -60,7 +75,7 @@ impl Stage {
         if self.at_hand.0 == parents {
             return Ok(Arc::clone(&self.at_hand.1));
         }
-        let mut directory = Arc::clone(&self.root);
+        let mut directory = Arc::clone(&self.new);
         for (depth, name) in parents.iter().enumerate() {
             let (next, taken) = directory.descend(std::slice::from_ref(name))?;
             if taken == 1 {
@@ -136,29 +151,28 @@ impl Stage {
         let name = path.last().expect("a name");
         let creation = Creation {
             mode: dress.mode,
+            unseen: true,
             ..Creation::default()
         };
         let mut draft = parent.create(name, &creation)?;
-        let mut buffer = vec![0; CHUNK];
         loop {
             let read = content
-                .read(&mut buffer)
+                .read(&mut self.buffer)
                 .map_err(|error| UnpackError::Bad(error.to_string()))?;
             if read == 0 {
                 break;
             }
             count(read)?;
-            draft.write(&buffer[..read])?;
+            draft.write(&self.buffer[..read])?;
         }
+        let changes = Changes {
+            mtime: dress.mtime,
+            ..Changes::default()
+        };
+        let set = draft.set_attributes(&changes)?;
         draft.commit(&Commit::default())?;
-        if let Some(mtime) = dress.mtime {
-            parent.set_attributes(
-                Some(name),
-                &Changes {
-                    mtime: Some(mtime),
-                    ..Changes::default()
-                },
-            )?;
+        if !set && changes != Changes::default() {
+            parent.set_attributes(Some(name), &changes)?;
         }
         Ok(())
     }
@@ -181,7 +195,7 @@ impl Stage {
             .split_last()
             .map(|(name, parents)| (parents, name))
             .ok_or_else(refused)?;
-        let (directory, taken) = self.root.descend(parents)?;
+        let (directory, taken) = self.new.descend(parents)?;
         if taken < parents.len() {
             return Err(refused());
         }
@@ -197,7 +211,7 @@ impl Stage {
     fn dress(&mut self) -> Result<()> {
         for (path, dress) in self.dresses.drain(..).rev() {
             let (name, parents) = path.split_last().expect("a directory has a name");
-            let (parent, taken) = self.root.descend(parents)?;
+            let (parent, taken) = self.new.descend(parents)?;
             if taken < parents.len() {
                 continue;
             }
@@ -214,46 +228,61 @@ impl Stage {
     /// Becomes a directory that is not there yet.
     pub(super) fn become_new(mut self, name: &Name, mode: u32) -> Result<()> {
         self.dress()?;
-        self.home.set_attributes(
-            Some(&self.name),
-            &Changes {
-                mode: Some(mode),
-                ..Changes::default()
-            },
-        )?;
-        self.home.rename(&self.name, &*self.home, name, false)?;
-        self.kept = true;
+        let new = new_name();
+        let mode = Changes {
+            mode: Some(mode),
+            ..Changes::default()
+        };
+        self.root.set_attributes(Some(&new), &mode)?;
+        self.root.rename(&new, &*self.home, name, false)
+    }
+
+    /// Makes all ready to go into a directory that is there, and looks whether something is in the way. Nothing has changed
+    /// there yet, and nothing is left to be done but renames.
+    pub(super) fn prepare(&mut self, target: &Opened, overwrite: bool) -> Result<(), UnpackError> {
+        merge::look(&self.new, target, overwrite)?;
+        self.dress()?;
+        self.root.make_dir(&old_name(), Some(0o700))?;
         Ok(())
     }
 
-    /// Goes into a directory that is there, entry by entry; on a failure all is as it was.
-    pub(super) fn merge(
-        mut self,
-        target: &Arc<dyn Directory>,
-        path: &TreePath,
-        overwrite: bool,
-    ) -> Result<(), UnpackError> {
-        let name = staging_name().map_err(|error| Fault::from_io(error, "unpack", b""))?;
-        let mut merge = Merge {
-            overwrite,
-            done: Vec::new(),
-            aside: None,
-        };
-        merge.look(&self.root, target, path)?;
-        self.dress()?;
-        self.root.make_dir(&name, Some(0o700))?;
-        merge.aside = Some((
-            name.clone(),
-            self.root.descend(std::slice::from_ref(&name))?.0,
-        ));
-        match merge.walk(&self.root, target, path) {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                merge.undo()?;
-                Err(error)
-            }
-        }
+    /// Goes into that directory, entry by entry; on a failure all is as it was.
+    pub(super) fn merge(&mut self, target: &Opened, overwrite: bool) -> Result<(), UnpackError> {
+        let old = enter(&*self.root, &old_name(), &target.path)?;
+        let merged = merge::merge(&self.new, &old, target, overwrite);
+        merged.map_err(|failed| {
+            let Some(undoing) = failed.undoing else {
+                return failed.error;
+            };
+            // What was replaced must not go with the stage.
+            self.kept = true;
+            let path = target.path.join(&self.name);
+            undoing
+                .because(format!("what it replaced is left in {path}"))
+                .into()
+        })
     }
+}
+
+/// Finishes what [`Stage::merge`] had begun when its daemon was killed. What somebody else put in the way since then stays.
+pub(in crate::vfs) fn finish(
+    home: &Arc<dyn Directory>,
+    name: &Name,
+    target: &Opened,
+    overwrite: bool,
+) -> Result<()> {
+    let root = enter(&**home, name, &target.path)?;
+    let new = enter(&*root, &new_name(), &target.path)?;
+    let old = enter(&*root, &old_name(), &target.path)?;
+    merge::go_on(&new, &old, target, overwrite)
+}
+
+fn new_name() -> Name {
+    Name::new(b"new").expect("letters")
+}
+
+fn old_name() -> Name {
+    Name::new(b"old").expect("letters")
 }
 
 impl Drop for Stage {
@@ -281,7 +310,7 @@ fn remove_all(home: &Arc<dyn Directory>, name: &Name) -> Result<()> {
         parent.set_attributes(Some(&name), &own)?;
         let (directory, _) = parent.descend(std::slice::from_ref(&name))?;
         stack.push((parent, name, true));
-        for (name, kind) in list_all(&*directory)? {
+        for (name, kind) in names_of(&*directory, &TreePath::root())? {
             if kind.is_directory() {
                 stack.push((Arc::clone(&directory), name, false));
             } else {
@@ -290,18 +319,6 @@ fn remove_all(home: &Arc<dyn Directory>, name: &Name) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn list_all(directory: &dyn Directory) -> Result<Vec<(Name, EntryKind)>> {
-    let (mut entries, mut after) = (Vec::new(), None);
-    loop {
-        let listing = directory.list(after.as_ref(), usize::MAX)?;
-        entries.extend(listing.entries);
-        after = entries.last().map(|(name, _): &(Name, _)| name.clone());
-        if !listing.more {
-            return Ok(entries);
-        }
-    }
 }
 
 struct From<'a> {
@@ -318,129 +335,4 @@ impl Read for From<'_> {
         self.offset += count as u64;
         Ok(count)
     }
-}
-
-/// One rename that was made.
-struct Move {
-    from: Arc<dyn Directory>,
-    from_name: Name,
-    to: Arc<dyn Directory>,
-    to_name: Name,
-}
-
-struct Merge {
-    overwrite: bool,
-    done: Vec<Move>,
-    /// Where what is replaced waits until all is done, by number.
-    aside: Option<(Name, Arc<dyn Directory>)>,
-}
-
-impl Merge {
-    /// What is in the way, before anything is changed.
-    fn look(
-        &self,
-        from: &Arc<dyn Directory>,
-        to: &Arc<dyn Directory>,
-        path: &TreePath,
-    ) -> Result<(), UnpackError> {
-        self.each(from, to, path, &mut |_, _, _, _, _| Ok(()))
-    }
-
-    fn walk(
-        &mut self,
-        from: &Arc<dyn Directory>,
-        to: &Arc<dyn Directory>,
-        path: &TreePath,
-    ) -> Result<(), UnpackError> {
-        let (own, aside) = self.aside.clone().expect("it was made before");
-        let mut done = Vec::new();
-        let result = self.each(from, to, path, &mut |from, to, name, there, at| {
-            if *name == own {
-                return Ok(());
-            }
-            if there {
-                let number = format!("{}", done.len());
-                let number = Name::new(number.as_bytes()).expect("digits");
-                rename(to, name, &aside, &number).map_err(|fault| fault.at(at.to_bytes()))?;
-                done.push(Move {
-                    from: Arc::clone(to),
-                    from_name: name.clone(),
-                    to: Arc::clone(&aside),
-                    to_name: number,
-                });
-            }
-            rename(from, name, to, name).map_err(|fault| fault.at(at.to_bytes()))?;
-            done.push(Move {
-                from: Arc::clone(from),
-                from_name: name.clone(),
-                to: Arc::clone(to),
-                to_name: name.clone(),
-            });
-            Ok(())
-        });
-        self.done = done;
-        result
-    }
-
-    /// Visits what is to be renamed: entries whose name is free, and files over files and links.
-    fn each(
-        &self,
-        from: &Arc<dyn Directory>,
-        to: &Arc<dyn Directory>,
-        path: &TreePath,
-        visit: &mut Visit<'_>,
-    ) -> Result<(), UnpackError> {
-        let mut due = vec![(Arc::clone(from), Arc::clone(to), path.clone())];
-        while let Some((from, to, path)) = due.pop() {
-            for (name, kind) in list_all(&*from)? {
-                let at = path.join(&name);
-                let there = match to.lookup(&name) {
-                    Err(fault) if fault.kind() == Kind::NotFound => {
-                        visit(&from, &to, &name, false, &at)?;
-                        continue;
-                    }
-                    Err(fault) => return Err(fault.at(at.to_bytes()).into()),
-                    Ok(there) => there.kind,
-                };
-                match (kind.is_directory(), there) {
-                    (true, EntryKind::Dir) => {
-                        let one = std::slice::from_ref(&name);
-                        due.push((from.descend(one)?.0, to.descend(one)?.0, at));
-                    }
-                    (true, EntryKind::Symlink) => return Err(UnpackError::LinkInTheWay(at)),
-                    (false, EntryKind::File | EntryKind::Symlink) if self.overwrite => {
-                        visit(&from, &to, &name, true, &at)?;
-                    }
-                    _ => return Err(UnpackError::Exists(at)),
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn undo(&mut self) -> Result<()> {
-        while let Some(step) = self.done.pop() {
-            rename(&step.to, &step.to_name, &step.from, &step.from_name)?;
-        }
-        Ok(())
-    }
-}
-
-/// Source, destination, name, whether something is there, and where that is.
-type Visit<'a> = dyn FnMut(
-        &Arc<dyn Directory>,
-        &Arc<dyn Directory>,
-        &Name,
-        bool,
-        &TreePath,
-    ) -> Result<(), UnpackError>
-    + 'a;
-
-fn rename(
-    from: &Arc<dyn Directory>,
-    name: &Name,
-    to: &Arc<dyn Directory>,
-    as_name: &Name,
-) -> Result<()> {
-    from.rename(name, &**to, as_name, false)
 }

@@ -19,7 +19,8 @@ use crate::vfs::{
     make_dir::make_parents,
     path::{ClientPath, Name, quoted},
     pool::Wanted,
-    provider::CHUNK,
+    provider::{CHUNK, staging_name},
+    record::{Record, Records},
     spool::unnamed,
     view::{Last, View},
 };
@@ -57,9 +58,11 @@ pub struct Unpacked {
     pub skipped: u64,
 }
 
-/// Unpacks what a reader gives into a directory, which is made if missing. Blocks. Until all is read and checked nothing changes there.
+/// Unpacks what a reader gives into a directory, which is made if missing. Blocks. Until all is read and checked nothing changes
+/// there; what a kill leaves is dealt with by [`Records::recover`].
 pub fn unpack(
     view: &View,
+    records: &Records,
     path: &ClientPath,
     input: &mut (dyn Read + Send),
     how: &Unpacking,
@@ -80,10 +83,21 @@ pub fn unpack(
     } else {
         (make_parents(place)?, None)
     };
-    let home = target
-        .as_ref()
-        .map_or(&place.directory, |target| &target.directory);
-    let stage = Stage::new(home).map_err(|fault| fault.at(place.path.to_bytes()))?;
+    let name = staging_name()?;
+    let mut above = place.path.clone();
+    above.pop();
+    let (home, beside) = match &target {
+        Some(target) => (&target.directory, &target.path),
+        None => (&place.directory, &above),
+    };
+    let mut record = Record {
+        copy: beside.join(&name),
+        to: place.path.clone(),
+        ..Record::default()
+    };
+    // It goes after the stage, which is dropped before it.
+    let first = records.write(&record)?;
+    let stage = Stage::new(home, name).map_err(|fault| fault.at(place.path.to_bytes()))?;
     let mut job = Job {
         stage,
         how,
@@ -92,9 +106,18 @@ pub fn unpack(
         wanted,
     };
     job.read(input)?;
-    let Job { stage, done, .. } = job;
+    let Job {
+        mut stage, done, ..
+    } = job;
     if let Some(target) = target {
-        stage.merge(&target.directory, &target.path, how.overwrite)?;
+        stage.prepare(&target, how.overwrite)?;
+        record.merge = Some(how.overwrite);
+        let second = records.write(&record)?;
+        drop(first);
+        let merged = stage.merge(&target, how.overwrite);
+        drop(stage);
+        drop(second);
+        merged?;
     } else {
         let name = place.require_name("unpack")?;
         stage

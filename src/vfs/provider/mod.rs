@@ -36,9 +36,10 @@ pub fn is_staging(name: &Name) -> bool {
     host::is_staging(name.as_bytes())
 }
 
-/// A fresh name for what is being written.
-pub fn staging_name() -> std::io::Result<Name> {
-    host::staging_name()
+/// A fresh name for what is being written or moved, unlikely to be anybody's: of the form that listings leave out, or a copy
+/// that follows links could meet itself.
+pub fn staging_name() -> Result<Name> {
+    host::staging_name().map_err(|error| Fault::from_io(error, "name", b""))
 }
 
 /// What a provider can do. Told and true: the conformance suite checks both sides.
@@ -112,6 +113,9 @@ pub struct Usage {
     /// Entries that are left out because their names are none.
     pub skipped: Option<u64>,
 }
+
+/// An extended attribute: its name and its value (xattr(7)).
+pub type Extended = (Vec<u8>, Vec<u8>);
 
 /// A back end of the tree.
 pub trait Provider: Debug + Send + Sync {
@@ -191,6 +195,16 @@ pub trait Directory: Debug + Send + Sync {
         Err(unsupported("rename", from))
     }
 
+    /// Extended attributes of this directory that a copy takes along.
+    fn extended(&self) -> Result<Vec<Extended>> {
+        Ok(Vec::new())
+    }
+
+    /// Gives this directory extended attributes, as far as it can hold them. Whether it holds all.
+    fn set_extended(&self, attributes: &[Extended]) -> Result<bool> {
+        Ok(attributes.is_empty())
+    }
+
     /// Where the directory lies on the machine.
     fn host(&self) -> Option<HostDirectory> {
         None
@@ -234,6 +248,10 @@ pub trait OpenFile: Debug + Send + Sync {
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         None
     }
+    /// Extended attributes that a copy takes along.
+    fn extended(&self) -> Result<Vec<Extended>> {
+        Ok(Vec::new())
+    }
     /// Whether the length is not known from the attributes (files of `/proc`): it is read to its end.
     fn is_endless(&self) -> bool {
         false
@@ -249,6 +267,9 @@ pub struct Creation {
     pub append: bool,
     /// How many bytes will come, when it is known.
     pub size: Option<u64>,
+    /// Nobody sees the directory yet, and nothing has the name: who made the directory removes it with all that is in it after
+    /// a failure or a kill, so the file need not be hidden until it is whole.
+    pub unseen: bool,
 }
 
 /// What must hold when a draft becomes visible.
@@ -283,6 +304,16 @@ pub trait Draft: Debug + Send {
     fn take_from(&mut self, file: BorrowedFd<'_>, offset: u64, length: u64) -> Result<Option<u64>> {
         let _ = (file, offset, length);
         Ok(None)
+    }
+    /// Gives it extended attributes, as far as it can hold them. Whether it holds all.
+    fn set_extended(&mut self, attributes: &[Extended]) -> Result<bool> {
+        Ok(attributes.is_empty())
+    }
+    /// What it is to be given besides its content when it is committed. Whether it will be; else it is for
+    /// [`Directory::set_attributes`] afterwards.
+    fn set_attributes(&mut self, changes: &Changes) -> Result<bool> {
+        let _ = changes;
+        Ok(false)
     }
     /// Makes it visible in one step.
     fn commit(self: Box<Self>, how: &Commit) -> Result<Committed>;

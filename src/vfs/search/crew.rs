@@ -104,6 +104,11 @@ struct Shared<'a> {
 }
 
 impl Shared<'_> {
+    /// Whether so many findings wait for their turn that no further file should be begun. Without an order none waits.
+    fn is_ahead(&self, index: u64) -> bool {
+        self.query.sorted && index > self.turn.load(Ordering::Relaxed) + AHEAD
+    }
+
     fn goes_on(&self) -> bool {
         !self.stop.load(Ordering::Relaxed) && goes_on(self.wanted, self.query)
     }
@@ -248,7 +253,7 @@ impl Source {
             {
                 continue;
             }
-            while shared.goes_on() && index > shared.turn.load(Ordering::Relaxed) + AHEAD {
+            while shared.is_ahead(index) && shared.goes_on() {
                 thread::park_timeout(Duration::from_millis(1));
             }
             if !shared.goes_on() {

@@ -185,6 +185,15 @@ pub enum Finding {
     Failed(Arc<TreePath>, Fault),
 }
 
+impl Finding {
+    /// The file.
+    pub fn path(&self) -> &Arc<TreePath> {
+        match self {
+            Self::Match(path, _) | Self::File(path, _) | Self::Failed(path, _) => path,
+        }
+    }
+}
+
 /// A line that matches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Line {

@@ -21,6 +21,7 @@ use super::{
     entry::EntryKind,
     fault::{Fault, Kind, Result},
     intent::{Intents, Recovered},
+    lodgers::Lodgers,
     order::{MountOrder, Source},
     path::{ClientPath, Name, PathError, Step, TreePath, quoted, steps},
     provider::{
@@ -30,6 +31,7 @@ use super::{
         memory::{self, Budget, Memory},
     },
     record::Records,
+    remembered::Remembered,
     table::{Label, Mode, Mount, Table, TableError},
     view::{Last, Place, View},
 };
@@ -49,6 +51,8 @@ pub struct Config {
     pub resolver: Resolver,
     /// Bytes of all memory mounts together.
     pub memory_bytes: u64,
+    /// Largest request of edits, in bytes.
+    pub max_edit_body: usize,
     /// Where trees are materialized.
     pub materialize_dir: PathBuf,
     /// Directories that clients may mount besides those that they reach.
@@ -122,28 +126,33 @@ pub fn open(config: &Config) -> Result<Vfs, SetupError> {
         shared.allowed.push(Arc::new(mount));
     }
     let mounter = Mounter(Arc::new(shared));
-    let table = table(config, &mounter)?;
-    let records = config.state_dir.join("moves");
-    let failed = |source| SetupError::Find {
-        path: records.clone(),
-        source,
+    let found = |name: &str| {
+        let path = config.state_dir.join(name);
+        move |source| SetupError::Find { path, source }
     };
-    let kept = Records::open(Some(&records)).map_err(failed)?;
-    let settled = kept
+    let remembered = Remembered::open(&config.state_dir).map_err(found("mounts"))?;
+    let table = remembered
+        .restore(table(config, &mounter)?, &mounter)
+        .map_err(found("mounts"))?;
+    let records = Records::open(Some(&config.state_dir.join("moves"))).map_err(found("moves"))?;
+    let settled = records
         .recover(&View::new(Arc::new(table.clone())))
-        .map_err(failed)?;
+        .map_err(found("moves"))?;
     if settled > 0 {
         tracing::info!(settled, "settled moves of the last run");
     }
-    let records = kept;
     let path = |path: &Path| ClientPath::parse(path.as_os_str().as_bytes()).ok();
     let root = || ClientPath::of(&TreePath::root());
+    let lodgers = Lodgers::open(&config.state_dir).map_err(found("materialized"))?;
     let surroundings = Surroundings {
         home: path(&config.home).unwrap_or_else(root),
         materialize: path(&config.materialize_dir).unwrap_or_else(root),
+        max_edit_body: config.max_edit_body,
         mounter,
         records,
         intents,
+        remembered,
+        lodgers,
     };
     Ok(Vfs::with(table, surroundings))
 }

@@ -431,3 +431,24 @@ async fn a_third_file_that_cannot_be_replaced_gives_back_the_first_two() {
     }
     assert_eq!(case.names(), ["a", "b", "c", "disk"]);
 }
+
+#[tokio::test]
+async fn a_request_may_be_so_large_and_no_larger() {
+    let home = crate::support::daemon::Home::new();
+    let case = Case {
+        daemon: crate::support::daemon::Daemon::start_in(&home, &["--max-edit-body", "4096"]),
+        work: tempfile::tempdir().expect("a directory"),
+    };
+    let file = case.file("a", "old\n");
+    for (length, due) in [(100, 200), (5000, 413)] {
+        let text = "x".repeat(length);
+        let edit = json!({"old_text": "old", "new_text": format!("old{text}")});
+        let (status, answer) = case
+            .edit(json!({"files": [{"path": file, "edits": [edit]}]}))
+            .await;
+        assert_eq!(status, due, "{answer}");
+        if due == 413 {
+            assert_eq!(answer["code"], "body_too_large");
+        }
+    }
+}

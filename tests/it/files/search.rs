@@ -308,3 +308,53 @@ async fn records_come_one_a_line_and_the_last_is_the_end() {
     );
     assert_eq!(end["matches"], json!(matches.len()));
 }
+
+#[tokio::test]
+async fn paths_begin_with_the_root_as_it_was_spelled() {
+    let daemon = Daemon::start(&[]);
+    let home = daemon.home().path().to_owned();
+    fs::create_dir_all(home.join("real/d")).expect("made");
+    fs::write(home.join("real/d/a"), "needle\n").expect("written");
+    std::os::unix::fs::symlink("real", home.join("link")).expect("linked");
+    std::os::unix::fs::symlink("d/a", home.join("real/file")).expect("linked");
+    for (root, due) in [
+        ("real", "real/d/a"),
+        ("link", "link/d/a"),
+        ("link/", "link/d/a"),
+        ("./link/d", "link/d/a"),
+        ("link/file", "link/file"),
+        ("link/../real", "real/d/a"),
+    ] {
+        let body = json!({"root": home.join(root), "pattern": "needle"});
+        let found = search(&daemon, body).await;
+        let paths: Vec<_> = found["matches"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .collect();
+        assert_eq!(paths.len(), 1, "{root}: {found}");
+        assert_eq!(paths[0]["path"], json!(home.join(due)), "{root}");
+    }
+}
+
+#[tokio::test]
+async fn many_files_are_searched_in_any_order() {
+    let daemon = Daemon::start(&[]);
+    let home = daemon.home().path().to_owned();
+    let tree = home.join("tree");
+    fs::create_dir(&tree).expect("made");
+    // More than may be searched ahead of the one whose turn it is.
+    for number in 0..3000 {
+        fs::write(tree.join(number.to_string()), "needle\n").expect("written");
+    }
+    for sort in ["none", "path"] {
+        let body = json!({"root": tree, "pattern": "needle", "limit": 100_000, "sort": sort, "timeout_ms": 60_000});
+        let found = search(&daemon, body).await;
+        assert_eq!(found["matches"].as_array().expect("a list").len(), 3000);
+        assert_eq!(
+            (&found["end"]["stopped"], &found["end"]["files_searched"]),
+            (&json!("done"), &json!(3000)),
+            "{sort}"
+        );
+    }
+}

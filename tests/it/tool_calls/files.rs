@@ -93,3 +93,45 @@ async fn a_large_body_is_compared_and_written_once() {
     assert_eq!(other.refusal(), (409, "input_mismatch".to_owned()));
     assert!(!file.exists(), "no file is touched");
 }
+
+/// An archive of one empty file, `a`.
+fn archive() -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_ustar();
+    header.set_size(0);
+    header.set_mode(0o644);
+    let added = archive.append_data(&mut header, "a", &[][..]);
+    added.expect("packed");
+    archive.into_inner().expect("packed")
+}
+
+#[tokio::test]
+async fn an_archive_is_unpacked_once_and_its_call_can_be_cancelled() {
+    let daemon = daemon();
+    let into = daemon.home().path().join("into");
+    let put = || {
+        let path = format!("/api/v0/archive?path={}", into.display());
+        daemon.request(Method::PUT, &path).body(archive())
+    };
+    let cancel = |call: &ToolCall| {
+        let path = format!("/api/v0/archive/{}/cancel", call.uuid());
+        daemon.request(Method::POST, &path)
+    };
+    let call = ToolCall::new(1, 1, "a");
+    let first = call.send(put()).await;
+    assert_eq!(first.status, 200, "{}", first.json());
+    fs::remove_file(into.join("a")).expect("it was unpacked");
+    assert!(call.send(put()).await.repeats(&first));
+    assert!(!into.join("a").exists(), "it was not unpacked again");
+    let ended = call.send(cancel(&call)).await;
+    assert_eq!(
+        (&ended.json()["started"], &ended.json()["status_code"]),
+        (&json!(true), &json!(200))
+    );
+    let call = ToolCall::new(1, 2, "a");
+    let never = call.send(cancel(&call)).await;
+    assert_eq!(never.json()["started"], false);
+    let late = call.send(put()).await;
+    assert_eq!(late.refusal(), (409, "tool_call_canceled".to_owned()));
+    assert!(!into.join("a").exists());
+}

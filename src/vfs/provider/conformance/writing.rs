@@ -441,7 +441,7 @@ fn appending(root: &Root, told: Capabilities) {
                 &Creation {
                     append: true,
                     mode,
-                    size: None,
+                    ..Creation::default()
                 },
             )
             .expect("create");

@@ -81,9 +81,13 @@ impl GitDirectory {
     }
 
     fn file(&self, entry: &tree::Entry, operation: &'static str) -> Result<Attributes> {
-        let size = self
-            .store
-            .size(entry.id, operation, entry.name.as_bytes())?;
+        let size = if let Some(known) = entry.size.get() {
+            *known
+        } else {
+            let name = entry.name.as_bytes();
+            let size = self.store.size(entry.id, operation, name)?;
+            *entry.size.get_or_init(|| size)
+        };
         let attributes = attributes(&self.store, self.number(&entry.name), entry.kind, entry.id);
         Ok(Attributes { size, ..attributes })
     }

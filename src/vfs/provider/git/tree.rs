@@ -1,6 +1,6 @@
 //! Tree objects: bytes to entries. Pure.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::OnceLock};
 
 use crate::{git::Id, vfs::path::Name};
 
@@ -19,6 +19,8 @@ pub(super) struct Entry {
     pub(super) name: Name,
     pub(super) kind: Kind,
     pub(super) id: Id,
+    /// Bytes of a file, once somebody has asked for them: to find out costs more than all the rest of an entry.
+    pub(super) size: OnceLock<u64>,
 }
 
 /// A tree, in byte order of the names: git's own order has directories as if their names ended with `/`.
@@ -56,7 +58,12 @@ impl Tree {
         }
         let entries = entries
             .into_iter()
-            .map(|(name, (kind, id))| Entry { name, kind, id })
+            .map(|(name, (kind, id))| Entry {
+                name,
+                kind,
+                id,
+                size: OnceLock::new(),
+            })
             .collect();
         Ok(Self { entries, skipped })
     }

@@ -12,7 +12,7 @@ use rustix::{
 };
 
 use super::{
-    Shared, descend, draft, file, list,
+    Shared, descend, draft, extended, file, list,
     place::Place,
     stat::{self, Stat},
 };
@@ -22,7 +22,9 @@ use crate::{
         entry::{Attributes, EntryKind, Time},
         fault::{Fault, Kind, Result},
         path::Name,
-        provider::{Changes, Creation, Directory, Draft, HostDirectory, Listing, OpenFile},
+        provider::{
+            Changes, Creation, Directory, Draft, Extended, HostDirectory, Listing, OpenFile,
+        },
     },
 };
 
@@ -217,6 +219,19 @@ impl Directory for HostDir {
         })
     }
 
+    fn extended(&self) -> Result<Vec<Extended>> {
+        extended::read(&*self.handle).map_err(|errno| Fault::from_errno(errno, "look up", b"."))
+    }
+
+    fn set_extended(&self, attributes: &[Extended]) -> Result<bool> {
+        if attributes.is_empty() {
+            return Ok(true);
+        }
+        list::open(self)
+            .and_then(|opened| extended::write(opened, attributes))
+            .map_err(|errno| Fault::from_errno(errno, "change", b"."))
+    }
+
     fn host(&self) -> Option<HostDirectory> {
         let descriptor = self.handle.try_clone().ok()?;
         let path = path_of(&descriptor).ok()?;
@@ -257,7 +272,7 @@ pub(super) fn rename_new(
 }
 
 /// Owner first: it takes set-id bits away. Time last: everything before may set it.
-fn change(handle: impl AsFd, stat: &Stat, changes: &Changes) -> Result<(), Errno> {
+pub(super) fn change(handle: impl AsFd, stat: &Stat, changes: &Changes) -> Result<(), Errno> {
     if let Some((user, group)) = changes.owner {
         let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
         rustix::fs::chownat(&handle, c"", Some(user), Some(group), AtFlags::EMPTY_PATH)?;

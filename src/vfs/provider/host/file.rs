@@ -9,6 +9,7 @@ use rustix::{
 
 use super::{
     directory::HostDir,
+    extended,
     stat::{self, Stat},
 };
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
         entry::{Attributes, EntryKind},
         fault::{Fault, Kind, Result},
         path::Name,
-        provider::OpenFile,
+        provider::{Extended, OpenFile},
     },
 };
 
@@ -112,6 +113,11 @@ impl OpenFile for HostFile {
         }
         read_at(&self.file, buffer, offset)
             .map_err(|errno| Fault::from_errno(errno, "read", self.name.as_bytes()))
+    }
+
+    fn extended(&self) -> Result<Vec<Extended>> {
+        extended::read(&self.file)
+            .map_err(|errno| Fault::from_errno(errno, "look up", self.name.as_bytes()))
     }
 
     fn is_endless(&self) -> bool {

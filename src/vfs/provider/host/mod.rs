@@ -9,12 +9,14 @@
 //! | `place` | where a directory lies, as far as it matters: a plain file system, `/proc`, our own entry in it |
 //! | `reserved` | the daemon's own directories, which no client enters |
 //! | `directory`, `stat`, `file`, `list` | looking up, opening, listing, making, removing, renaming |
+//! | `extended` | attributes that copies take along |
 //! | `draft` | writing a file: beside what it replaces, in place where nothing else is possible, or to its end |
 //! | `notes` | which drafts lie on the machine, so that the next start removes what a killed daemon left |
 
 mod descend;
 mod directory;
 mod draft;
+mod extended;
 mod file;
 mod list;
 mod notes;

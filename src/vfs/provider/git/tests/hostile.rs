@@ -270,7 +270,11 @@ fn no_program_that_a_repository_names_is_run() {
     let found = snapshot(&mounted.root().expect("open"));
     assert_eq!(found[&b"a"[..]], file("alpha\n"), "nothing is converted");
     fs::remove_file(repo.object_file(&missing)).expect("remove");
-    let lookup = mounted.root().expect("open").lookup(&name("a"));
+    // Another one: what was read of the object is remembered.
+    let lookup = mount(&repo, "HEAD")
+        .root()
+        .expect("open")
+        .lookup(&name("a"));
     assert_eq!(fault(lookup).0, Kind::ObjectMissing);
     assert!(
         !canary.exists(),

@@ -7,6 +7,7 @@
 //!    │             ▼
 //!    │          in place: old bytes kept, new ones over them; a failure puts the old ones back
 //!    │             ▲
+//!    ├── in a directory that nobody sees yet: under its name at once
 //!    ├── no entry can be made there, but the file can be written
 //!    └── append: to the end of what is there, at once
 //! ```
@@ -20,6 +21,7 @@ mod dress;
 mod in_place;
 mod previous;
 mod staged;
+mod unseen;
 
 use std::os::fd::OwnedFd;
 
@@ -34,7 +36,7 @@ use crate::{
     },
 };
 
-use self::staged::Staged;
+use self::{staged::Staged, unseen::Unseen};
 
 /// Begins to write a file.
 pub(super) fn create(
@@ -45,6 +47,9 @@ pub(super) fn create(
     directory.check_name(name, "write")?;
     if creation.append {
         return Ok(Box::new(append::begin(directory, name, creation)?));
+    }
+    if creation.unseen && !directory.place.is_pseudo() {
+        return Ok(Box::new(Unseen::begin(directory, name, creation)?));
     }
     let old = Target::look(directory, name)?;
     if let Some(old) = &old {

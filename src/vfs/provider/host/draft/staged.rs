@@ -23,10 +23,10 @@ use crate::{
         fault::{Fault, Kind, Result},
         path::Name,
         provider::{
-            Commit, Committed, Condition, Creation, Draft, Previous, Staging,
+            Commit, Committed, Condition, Creation, Draft, Extended, Previous, Staging,
             host::{
                 directory::{HostDir, rename_new, set_mtime},
-                list,
+                extended, list,
                 notes::{Note, staging_name},
                 stat,
             },
@@ -225,22 +225,15 @@ impl Draft for Staged {
         Ok(())
     }
 
-    /// See `copy_file_range(2)`.
     fn take_from(&mut self, file: BorrowedFd<'_>, offset: u64, length: u64) -> Result<Option<u64>> {
-        let mut from = offset;
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        let to = &self.temporary.file;
-        match rustix::fs::copy_file_range(file, Some(&mut from), to, None, length) {
-            Ok(count) => {
-                self.length += count as u64;
-                Ok(Some(count as u64))
-            }
-            Err(Errno::INTR | Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                Ok(None)
-            }
-            Err(Errno::PERM | Errno::BADF | Errno::IO) => Ok(None),
-            Err(errno) => Err(self.failed(errno)),
-        }
+        let copied = copy_part(file, offset, &self.temporary.file, length);
+        let copied = copied.map_err(|errno| self.failed(errno))?;
+        self.length += copied.unwrap_or(0);
+        Ok(copied)
+    }
+
+    fn set_extended(&mut self, attributes: &[Extended]) -> Result<bool> {
+        extended::write(&self.temporary.file, attributes).map_err(|errno| self.failed(errno))
     }
 
     fn commit(self: Box<Self>, how: &Commit) -> Result<Committed> {
@@ -356,6 +349,30 @@ impl Staged {
             Ok(()) => fault,
             Err(errno) => fault.because(format!("the old file could not be put back: {errno}")),
         }
+    }
+}
+
+/// As much as the kernel copies by itself (`copy_file_range(2)`); `None` where it does not.
+pub(super) fn copy_part(
+    from: impl AsFd,
+    mut offset: u64,
+    to: impl AsFd,
+    length: u64,
+) -> Result<Option<u64>, Errno> {
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    match rustix::fs::copy_file_range(from, Some(&mut offset), to, None, length) {
+        Ok(count) => Ok(Some(count as u64)),
+        Err(
+            Errno::INTR
+            | Errno::XDEV
+            | Errno::INVAL
+            | Errno::NOSYS
+            | Errno::OPNOTSUPP
+            | Errno::PERM
+            | Errno::BADF
+            | Errno::IO,
+        ) => Ok(None),
+        Err(errno) => Err(errno),
     }
 }
 

@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::*;
-use crate::vfs::provider::Condition;
+use crate::vfs::{
+    entry::Time,
+    provider::{Changes, Condition},
+};
 
 fn how(condition: Condition) -> Commit {
     Commit {
@@ -238,4 +241,37 @@ fn appended_bytes_come_to_the_end_and_go_again() {
         .expect("restored");
     assert_eq!(here.lookup(&name("log")).expect("looked up"), before);
     assert_eq!(read(&*here, "log").expect("read"), b"line\nline\n");
+}
+
+#[test]
+fn in_a_directory_that_nobody_sees_a_file_has_its_name_at_once() {
+    let base = tempfile::tempdir().expect("a directory");
+    let here = top(base.path());
+    let creation = Creation {
+        mode: Some(0o640),
+        unseen: true,
+        ..Creation::default()
+    };
+    let mtime = Time {
+        seconds: 1_000_000_000,
+        nanos: 7,
+    };
+    let changes = Changes {
+        mtime: Some(mtime),
+        ..Changes::default()
+    };
+    let mut draft = here.create(&name("file"), &creation).expect("begun");
+    draft.write(b"text").expect("written");
+    assert!(draft.set_attributes(&changes).expect("taken"));
+    let made = draft.commit(&Commit::default()).expect("whole").attributes;
+    assert_eq!((made.mode, made.size, made.mtime), (0o640, 4, mtime));
+    let names = || fs::read_dir(base.path()).expect("there").count();
+    assert_eq!(names(), 1);
+    let taken = here.create(&name("file"), &creation).map(drop);
+    assert_eq!(taken.expect_err("there").kind(), Kind::AlreadyExists);
+    let mut dropped = here.create(&name("other"), &creation).expect("begun");
+    dropped.write(b"text").expect("written");
+    assert_eq!(names(), 2);
+    drop(dropped);
+    assert_eq!(names(), 1);
 }
