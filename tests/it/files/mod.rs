@@ -1,13 +1,22 @@
 //! The file routes, over the wire and on a real file system.
 
+mod alone;
 mod archive;
+mod confinement;
 mod edit;
 mod helpers;
+mod hung;
+mod kept;
 mod lines;
 mod looking;
 mod mounts;
+mod parameters;
+mod programs;
 mod read;
 mod search;
+mod shown;
 mod survival;
+mod swaps;
 mod tree;
+mod watch;
 mod write;
