@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod doctor;
+mod remote;
 mod show_config;
 
 use std::{ffi::OsString, io::Write, process::ExitCode};
@@ -41,6 +42,8 @@ enum CliCommand {
         /// For which shell
         shell: Shell,
     },
+    #[command(flatten)]
+    Remote(remote::Remote),
     /// Keeps processes; started by the daemon
     #[command(hide = true)]
     Keeper(KeeperArgs),
@@ -112,6 +115,7 @@ fn try_run(argv: &[OsString], environment: &Environment) -> Result<ExitCode, Con
             let config = Config::resolve(args.serve, environment)?;
             show_config::run(&settings, &config, args.json)
         }
+        CliCommand::Remote(command) => remote::run(command, environment),
         CliCommand::Keeper(args) => {
             // The file that standard error is, is its log.
             let _log = telemetry::init(telemetry::LogFormat::Text, None, false);
