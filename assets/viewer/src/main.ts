@@ -1,4 +1,5 @@
 // Starts the page: builds the parts and passes between them what each has to know.
+import { Changes } from "./changes";
 import { Clipboard } from "./clipboard";
 import { Connection } from "./connection";
 import { element } from "./dom";
@@ -7,7 +8,8 @@ import { loadQuality } from "./settings";
 import { Status } from "./status";
 import { Toolbar } from "./toolbar";
 
-const viewOnly = new URLSearchParams(location.search).get("view_only") === "true";
+const query = new URLSearchParams(location.search);
+const viewOnly = query.get("view_only") === "true";
 const connection = new Connection(element("screen", HTMLElement), viewOnly, loadQuality(), {
   changed(state) {
     status.show(state, connection);
@@ -25,4 +27,9 @@ const keys = new Keys(connection);
 const clipboard = new Clipboard(connection);
 const toolbar = new Toolbar(connection, () => keys.releaseAll());
 
+const chat = query.get("chat");
+if (chat !== null) {
+  new Changes(chat);
+  toolbar.showBeside("changes");
+}
 connection.connect();

@@ -42,6 +42,13 @@ export class Toolbar {
     }
   }
 
+  /** Opens a panel from the start where there is room for it beside the desktop. */
+  showBeside(opener: string): void {
+    if (matchMedia("(min-width: 1100px)").matches) {
+      this.#togglePanel(element(opener, HTMLButtonElement));
+    }
+  }
+
   #togglePanel(opener: HTMLButtonElement): void {
     const open = opener.getAttribute("aria-expanded") !== "true";
     this.closePanels();
