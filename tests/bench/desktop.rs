@@ -21,6 +21,16 @@ use options::Options;
 /// What can fail ends the row, not the run.
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
+/// Said after a wrong command line, and for `--help`.
+const USAGE: &str = "\
+usage: scripts/bench desktop [--peers] [--quick] [--only ROW]... [--json]
+  --peers     also measure sandbox-agent, fetched from npm
+  --quick     a tenth of the samples
+  --only ROW  only rows whose key contains ROW: daemon, click, batch, text, photo, jpeg, unchanged, type, settle,
+              coder, start, first, relay
+  --json      one JSON object a row instead of the table
+  --daemon FILE  the program to measure";
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let [flag, target] = arguments.as_slice()
@@ -28,11 +38,11 @@ fn main() -> ExitCode {
     {
         return code(producer::copy_to(target));
     }
-    match Options::parse(&arguments) {
+    match Options::parse(&arguments, USAGE) {
         Ok(Some(options)) => code(run(&options)),
         Ok(None) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("error: {message}\n{}", options::USAGE);
+            eprintln!("error: {message}\n{USAGE}");
             ExitCode::from(2)
         }
     }

@@ -2,16 +2,6 @@
 
 use std::path::PathBuf;
 
-/// Said after a wrong command line, and for `--help`.
-pub(crate) const USAGE: &str = "\
-usage: scripts/bench desktop [--peers] [--quick] [--only ROW]... [--json]
-  --peers     also measure sandbox-agent, fetched from npm
-  --quick     a tenth of the samples
-  --only ROW  only rows whose key contains ROW: daemon, click, batch, text, photo, jpeg, unchanged, type, settle,
-              coder, start, first, relay
-  --json      one JSON object a row instead of the table
-  --daemon FILE  the program to measure";
-
 /// The command line.
 #[derive(Debug)]
 pub(crate) struct Options {
@@ -39,8 +29,8 @@ impl Default for Options {
 }
 
 impl Options {
-    /// `None` when only the help was asked for.
-    pub(crate) fn parse(arguments: &[String]) -> Result<Option<Self>, String> {
+    /// `None` when only the help was asked for, which is printed.
+    pub(crate) fn parse(arguments: &[String], usage: &str) -> Result<Option<Self>, String> {
         let mut options = Self::default();
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
@@ -58,7 +48,7 @@ impl Options {
                 },
                 "--bench" => {} // cargo says so to every benchmark
                 "--help" | "-h" => {
-                    println!("{USAGE}");
+                    println!("{usage}");
                     return Ok(None);
                 }
                 other => return Err(format!("unknown argument {other}")),

@@ -9,6 +9,7 @@ mod cleanup;
 mod http;
 #[path = "proc/live.rs"]
 mod live;
+mod options;
 #[path = "proc/ours.rs"]
 mod ours;
 #[path = "proc/peers.rs"]
@@ -21,7 +22,9 @@ mod shell;
 mod stats;
 mod table;
 
-use std::{error::Error, path::PathBuf, process::ExitCode};
+use std::{error::Error, process::ExitCode};
+
+use options::Options;
 
 /// What can fail ends the row, not the run.
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -34,58 +37,17 @@ usage: scripts/bench proc [--peers] [--quick] [--only ROW]... [--json]
   --json   one JSON object a row instead of the table
   --daemon FILE  the program to measure";
 
-/// The command line.
-#[derive(Debug)]
-struct Options {
-    peers: bool,
-    quick: bool,
-    json: bool,
-    only: Vec<String>,
-    daemon: PathBuf,
-}
-
-impl Options {
-    /// So many samples, or a tenth of them.
-    fn samples(&self, full: usize) -> usize {
-        if self.quick { (full / 10).max(3) } else { full }
-    }
-}
-
-fn parse(arguments: &[String]) -> Result<Options, String> {
-    let mut options = Options {
-        peers: false,
-        quick: false,
-        json: false,
-        only: Vec::new(),
-        daemon: PathBuf::from(env!("CARGO_BIN_EXE_deskd")),
-    };
-    let mut arguments = arguments.iter();
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--peers" => options.peers = true,
-            "--quick" => options.quick = true,
-            "--json" => options.json = true,
-            "--only" => options
-                .only
-                .push(arguments.next().ok_or("--only wants a row")?.clone()),
-            "--daemon" => options.daemon = arguments.next().ok_or("--daemon wants a file")?.into(),
-            "--bench" => {} // cargo says so to every benchmark
-            other => return Err(format!("unknown argument {other}")),
-        }
-    }
-    Ok(options)
-}
-
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let options = match parse(&arguments) {
-        Ok(options) => options,
+    let result = match Options::parse(&arguments, USAGE) {
+        Ok(Some(options)) => run(&options),
+        Ok(None) => return ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("error: {message}\n{USAGE}");
             return ExitCode::from(2);
         }
     };
-    match run(&options) {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -98,9 +60,7 @@ fn run(options: &Options) -> Outcome<()> {
     let place = cleanup::Place::new(&options.daemon)?;
     let mut report = table::Report::default();
     let mut failed = Vec::new();
-    let wanted =
-        |name: &str| options.only.is_empty() || options.only.iter().any(|part| name.contains(part));
-    for (name, measure) in rows::ROWS.iter().filter(|(name, _)| wanted(name)) {
+    for (name, measure) in rows::ROWS.iter().filter(|(name, _)| options.wants(name)) {
         eprintln!("measuring: {name}");
         if let Err(error) = measure(&place, options, &mut report) {
             eprintln!("error: {name}: {error}");

@@ -102,6 +102,18 @@ pub(crate) fn resident(pid: u32) -> Outcome<f64> {
     field(Path::new(&format!("/proc/{pid}/status")), "VmRSS:")
 }
 
+/// The most memory in KiB that was resident at once since [`reset_peak`] (`VmHWM`).
+#[allow(dead_code, reason = "shared by several benchmarks")]
+pub(crate) fn peak(pid: u32) -> Outcome<f64> {
+    field(Path::new(&format!("/proc/{pid}/status")), "VmHWM:")
+}
+
+/// Begins to look for the peak anew (`proc_pid_clear_refs(5)`).
+#[allow(dead_code, reason = "shared by several benchmarks")]
+pub(crate) fn reset_peak(pid: u32) -> Outcome<()> {
+    Ok(fs::write(format!("/proc/{pid}/clear_refs"), "5")?)
+}
+
 /// Memory in KiB, what is shared counted in parts, of a process, with its descendants or without.
 pub(crate) fn proportional(pid: u32, descendants: bool) -> Outcome<f64> {
     let of = |pid| field(Path::new(&format!("/proc/{pid}/smaps_rollup")), "Pss:");

@@ -36,6 +36,7 @@ fn free_port() -> Outcome<u16> {
 #[derive(Debug)]
 struct Server {
     running: Running,
+    address: String,
     client: RefCell<Client>,
     headers: &'static [(&'static str, &'static str)],
 }
@@ -59,9 +60,16 @@ impl Server {
         })?;
         Ok(Self {
             running,
+            address,
             client: RefCell::new(client),
             headers,
         })
+    }
+
+    /// Takes a new connection: one that was idle for some seconds is closed by some of them.
+    fn renew(&self) -> Outcome<()> {
+        *self.client.borrow_mut() = Client::connect(&self.address, "")?;
+        Ok(())
     }
 
     fn post(&self, path: &str, body: &Value) -> Outcome<(Duration, Value)> {
@@ -110,6 +118,11 @@ impl SandboxAgent {
     /// Its process.
     pub(crate) fn pid(&self) -> u32 {
         self.0.running.pid()
+    }
+
+    /// `127.0.0.1:PORT`
+    pub(crate) fn address(&self) -> &str {
+        &self.0.address
     }
 
     /// Runs a command to its end.
@@ -184,6 +197,11 @@ impl SweRex {
             return Err(format!("swe-rex: {answer:.200}").into());
         }
         Ok(taken)
+    }
+
+    /// Is ready after a time in which nobody asked it.
+    pub(crate) fn renew(&self) -> Outcome<()> {
+        self.0.renew()
     }
 
     /// Types a line to its bash and waits for the prompt; what it printed.

@@ -295,6 +295,7 @@ fn many_of_others(
         // Typed to a bash, one at a time; a tenth of them, for each takes long.
         let few = (count / 10).max(1);
         let all = |taken: Duration| taken * u32::try_from(count / few).unwrap_or(1);
+        swe.renew()?;
         let start = Instant::now();
         for _ in 0..few {
             swe.type_line("sleep 1000 >/dev/null 2>&1 &")?;

@@ -1,0 +1,73 @@
+//! `scripts/bench vfs`: files through ours over HTTP, beside the programs that people use for the same, in one run.
+
+#![allow(dead_code, reason = "the helpers serve the other benchmarks, too")]
+
+mod cleanup;
+mod http;
+mod options;
+#[path = "vfs/ours.rs"]
+mod ours;
+#[path = "proc/peers.rs"]
+mod peers;
+mod process;
+#[path = "vfs/rows/mod.rs"]
+mod rows;
+mod stats;
+mod table;
+#[path = "vfs/trees.rs"]
+mod trees;
+#[path = "vfs/wire.rs"]
+mod wire;
+
+use std::{error::Error, process::ExitCode};
+
+use options::Options;
+
+/// What can fail ends the row, not the run.
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+const USAGE: &str = "\
+usage: scripts/bench vfs [--peers] [--quick] [--only ROW]... [--json]
+  --peers     also measure sandbox-agent, fetched from npm
+  --quick     a tenth of the samples, and of what is transferred
+  --only ROW  only rows whose key contains ROW: lines, transfer, archive, search, edit, list, git, resolve, memory,
+              materialize
+  --json      one JSON object a row instead of the table
+  --daemon FILE  the program to measure";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let result = match Options::parse(&arguments, USAGE) {
+        Ok(Some(options)) => run(&options),
+        Ok(None) => return ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Outcome<()> {
+    let place = cleanup::Place::new(&options.daemon)?;
+    let mut report = table::Report::default();
+    let mut failed = Vec::new();
+    for (name, measure) in rows::ROWS.iter().filter(|(name, _)| options.wants(name)) {
+        eprintln!("measuring: {name}");
+        if let Err(error) = measure(&place, options, &mut report) {
+            eprintln!("error: {name}: {error}");
+            failed.push(*name);
+        }
+    }
+    report.print(options.json)?;
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(format!("not measured: {}", failed.join(", ")).into())
+}
