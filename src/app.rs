@@ -17,9 +17,11 @@ use tokio::{
 
 use crate::{
     api::{self, ApiState, Auth, Listener, Server},
+    chat::{self, Chats},
     config::Config,
     desktop::{Desktop, viewers::Viewers},
-    proc::Processes,
+    git::Git,
+    proc::{Moment, Observer, Processes},
     shutdown::Shutdown,
     sys::{
         lock::{self, LockError},
@@ -115,6 +117,7 @@ async fn run(config: Config) -> Result<(), AppError> {
     };
     let vfs = setup::open(&config.files).map_err(AppError::Files)?;
     let shutdown = Shutdown::new();
+    shutdown.spawn(vfs.clone().keep_swept(shutdown.clone()));
     watch_signals(&shutdown)?;
     // Before the first child, so that no orphan of one goes elsewhere.
     reaper::adopt_orphans().map_err(AppError::Runtime)?;
@@ -124,7 +127,16 @@ async fn run(config: Config) -> Result<(), AppError> {
     let metrics = Arc::new(Metrics::new());
     let desktop = Desktop::spawn(config.desktop.clone(), &shutdown, Arc::clone(&metrics));
     let viewers = Viewers::new(Arc::clone(&metrics));
-    let processes = Processes::open(config.process.clone(), &shutdown, Arc::clone(&metrics)).await;
+    let folder = chat::folder(&config.state_dir);
+    private::directory(&folder)?;
+    let chats = Chats::open(folder, &shutdown).map_err(AppError::Runtime)?;
+    let processes = Processes::open(
+        config.process.clone(),
+        &shutdown,
+        Arc::clone(&metrics),
+        observer(chats.clone()),
+    )
+    .await;
     let auth = Auth::new(
         token.as_deref(),
         config.allowed_hosts.clone(),
@@ -132,10 +144,13 @@ async fn run(config: Config) -> Result<(), AppError> {
     );
     let state = ApiState::new(
         auth,
+        chats.clone(),
+        config.liveness,
         desktop,
         viewers,
         processes,
         vfs,
+        Git::new(config.git.clone(), &shutdown),
         ToolCalls::new(),
         metrics,
         shutdown.clone(),
@@ -155,6 +170,7 @@ async fn run(config: Config) -> Result<(), AppError> {
     tracing::info!("stopping");
     let _ = notify_systemd(&config, "STOPPING=1");
     let in_order = shutdown.drain(config.shutdown_timeout).await;
+    chats.save().await;
     if in_order {
         tracing::info!("stopped");
     } else {
@@ -162,6 +178,17 @@ async fn run(config: Config) -> Result<(), AppError> {
     }
     let _ = std::fs::remove_file(&config.socket);
     announced
+}
+
+/// A chat worked on the directory that it named for a process, when that starts and when it ends.
+fn observer(chats: Chats) -> Observer {
+    Observer::new(move |facts, moment| {
+        let Some(chat) = facts.chat else { return };
+        let named = facts.named_workdir.then_some(facts.workdir.as_bytes());
+        if named.is_some() || moment == Moment::Ended {
+            chats.worked_on(chat, &facts.ancestors, named);
+        }
+    })
 }
 
 /// The first signal stops in order, the second without grace.

@@ -3,7 +3,9 @@
 //! The file layer becomes the command line parser's defaults, so one parser checks every layer and
 //! words every error. What a value came from is asked from the parser, not remembered.
 
+pub mod client;
 pub mod files;
+pub mod git;
 mod layers;
 pub mod process;
 
@@ -17,6 +19,7 @@ use std::{
 use clap::{Args, ValueEnum};
 
 use crate::{
+    api::ws::Liveness,
     desktop::{self, geometry::Size, provider::Provider},
     proc::{self, table::Retention},
     telemetry::LogFormat,
@@ -24,7 +27,7 @@ use crate::{
 };
 
 pub use self::layers::{Environment, effective, parse_with_file};
-use self::{files::FileArgs, process::ProcessArgs};
+use self::{files::FileArgs, git::GitArgs, process::ProcessArgs};
 
 /// Flags of `deskd serve`, each also an environment variable and a key of the file.
 #[derive(Args, Clone, Debug)]
@@ -101,6 +104,12 @@ pub struct ServeArgs {
     /// Longest time that a key or button stays held, in seconds
     #[arg(long, env = "DESKD_MAX_HOLD", value_name = "SECONDS", default_value = "300", value_parser = parse_seconds)]
     pub max_hold: Duration,
+    /// Time between pings of a WebSocket, in seconds
+    #[arg(long, env = "DESKD_WS_PING_INTERVAL", value_name = "SECONDS", default_value = "15", value_parser = parse_seconds)]
+    pub ws_ping_interval: Duration,
+    /// Time for the answer to a ping, in seconds
+    #[arg(long, env = "DESKD_WS_PING_TIMEOUT", value_name = "SECONDS", default_value = "15", value_parser = parse_seconds)]
+    pub ws_ping_timeout: Duration,
     /// Time for an orderly stop, in seconds
     #[arg(long, env = "DESKD_SHUTDOWN_TIMEOUT", value_name = "SECONDS", default_value = "10", value_parser = parse_seconds)]
     pub shutdown_timeout: Duration,
@@ -111,6 +120,8 @@ pub struct ServeArgs {
     pub process: ProcessArgs,
     #[command(flatten)]
     pub files: FileArgs,
+    #[command(flatten)]
+    pub git: GitArgs,
 }
 
 /// When the desktop starts.
@@ -166,6 +177,10 @@ pub struct Config {
     pub process: proc::Config,
     /// The part of files.
     pub files: setup::Config,
+    /// The part of repositories.
+    pub git: crate::git::service::Config,
+    /// When peers of WebSockets are asked whether they live.
+    pub liveness: Liveness,
     /// Time for an orderly stop.
     pub shutdown_timeout: Duration,
     /// Form of the log lines.
@@ -261,15 +276,7 @@ impl Config {
         }
         let state_dir = match args.state_dir.clone() {
             Some(dir) => dir,
-            None => environment
-                .path("XDG_STATE_HOME")
-                .or_else(|| {
-                    environment
-                        .path("HOME")
-                        .map(|home| home.join(".local/state"))
-                })
-                .map(|base| base.join("deskd"))
-                .ok_or(ConfigError::NoDirectory { what: "state" })?,
+            None => state_dir(environment).ok_or(ConfigError::NoDirectory { what: "state" })?,
         };
         let runtime_dir = args
             .runtime_dir
@@ -288,6 +295,7 @@ impl Config {
             desktop: desktop_config(&args, environment, &state_dir, &runtime_dir),
             process: process_config(&args, environment, &state_dir),
             files: files::config(&args.files, environment, &state_dir, &runtime_dir),
+            git: git::config(&args.git, args.process.process_user.as_deref()),
             listen: args.listen,
             ready_fd: args.ready_fd,
             state_dir,
@@ -296,10 +304,20 @@ impl Config {
             no_auth: args.no_auth,
             allowed_hosts: args.allowed_host,
             allowed_origins: args.allowed_origin,
+            liveness: Liveness {
+                ping_every: args.ws_ping_interval,
+                pong_within: args.ws_ping_timeout,
+            },
             shutdown_timeout: args.shutdown_timeout,
             log_format: args.log_format,
         })
     }
+}
+
+fn state_dir(environment: &Environment) -> Option<PathBuf> {
+    let home = || Some(environment.path("HOME")?.join(".local/state"));
+    let base = environment.path("XDG_STATE_HOME").or_else(home)?;
+    Some(base.join("deskd"))
 }
 
 fn runtime_dir(environment: &Environment) -> PathBuf {

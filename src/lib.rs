@@ -6,7 +6,9 @@ pub mod shutdown;
 pub mod telemetry;
 
 pub mod api;
+pub mod chat;
 pub mod cli;
+pub mod client;
 pub mod desktop;
 pub mod git;
 pub mod proc;

@@ -14,6 +14,7 @@ use tokio_util::{
     sync::{CancellationToken, WaitForCancellationFuture},
     task::{TaskTracker, task_tracker::TaskTrackerToken},
 };
+use tracing::Instrument;
 
 /// Cheap handle on the daemon's life. Every clone speaks of the same stop.
 #[derive(Clone, Debug, Default)]
@@ -29,7 +30,7 @@ impl Shutdown {
         Self::default()
     }
 
-    /// Spawns a task that [`Shutdown::drain`] waits for. Dropping the returned handle detaches the
+    /// Spawns a task that [`Shutdown::drain`] waits for; its log lines say what it was spawned for. Dropping the returned handle detaches the
     /// task from the caller, never from the tracker.
     #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     pub fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
@@ -37,7 +38,7 @@ impl Shutdown {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        tokio::spawn(self.tasks.track_future(task))
+        tokio::spawn(self.tasks.track_future(task.in_current_span()))
     }
 
     /// Spawns a task that nobody waits for: it ends with the runtime. For the watcher of signals alone,

@@ -1,6 +1,6 @@
 //! Log format, metrics registry, panic hook. A leaf: every module may use the metrics.
 
-use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, atomic::AtomicI64};
 
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, fmt};
@@ -41,6 +41,69 @@ pub enum Stage {
 pub struct StageLabels {
     /// Which stage.
     pub stage: Stage,
+}
+
+/// What became of a ping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// The peer sent something.
+    Ok,
+    /// It did not, in time.
+    Timeout,
+    /// It left meanwhile.
+    PeerClosed,
+    /// We ended the stream meanwhile.
+    Cancelled,
+    /// The ping could not be sent.
+    Error,
+}
+
+impl Probe {
+    /// Its word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Timeout => "timeout",
+            Self::PeerClosed => "peer_closed",
+            Self::Cancelled => "cancelled",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// Label set of [`Metrics::ws_probes`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ProbeLabels {
+    /// Route pattern.
+    pub route: &'static str,
+    /// What became of it.
+    pub result: &'static str,
+}
+
+/// Counts and logs the pings of one WebSocket.
+#[derive(Clone, Debug)]
+pub struct Probes {
+    route: &'static str,
+    metrics: Arc<Metrics>,
+}
+
+impl Probes {
+    /// Of a WebSocket of this route.
+    pub fn new(route: &'static str, metrics: Arc<Metrics>) -> Self {
+        Self { route, metrics }
+    }
+
+    /// A ping has come to its end.
+    pub fn count(&self, probe: Probe) {
+        let (route, result) = (self.route, probe.name());
+        if probe == Probe::Error {
+            tracing::warn!(route, result, "ping");
+        } else {
+            tracing::debug!(route, result, "ping");
+        }
+        let labels = ProbeLabels { route, result };
+        self.metrics.ws_probes.get_or_create(&labels).inc();
+    }
 }
 
 /// Label set of [`Metrics::request_seconds`]; the route is the pattern, never the path, so the set is closed.
@@ -99,6 +162,8 @@ pub struct Metrics {
     pub input_action_seconds: Histogram,
     /// Bytes relayed between viewers and the RFB server.
     pub relay_bytes: Family<DirectionLabels, Counter>,
+    /// Pings of WebSockets by route and what became of them.
+    pub ws_probes: Family<ProbeLabels, Counter>,
     /// Viewers connected now.
     pub viewers: Gauge<i64, AtomicI64>,
     /// Desktops running now (0 or 1).
@@ -113,6 +178,8 @@ pub struct Metrics {
     pub process_start_seconds: Histogram,
     /// Processes that have not exited.
     pub processes: Gauge<i64, AtomicI64>,
+    /// Clients that watch files now.
+    pub file_watchers: Gauge<i64, AtomicI64>,
 }
 
 impl Default for Metrics {
@@ -132,6 +199,7 @@ impl Metrics {
             input_steps: Counter::default(),
             input_action_seconds: SecondsBuckets.new_metric(),
             relay_bytes: Family::default(),
+            ws_probes: Family::default(),
             viewers: Gauge::default(),
             desktops: Gauge::default(),
             desktop_restarts: Counter::default(),
@@ -139,6 +207,7 @@ impl Metrics {
             auth_failures: Counter::default(),
             process_start_seconds: SecondsBuckets.new_metric(),
             processes: Gauge::default(),
+            file_watchers: Gauge::default(),
             registry: Registry::default(),
         };
         metrics.registry = metrics.registered();
@@ -161,11 +230,8 @@ impl Metrics {
             Unit::Seconds,
             m.screenshot_seconds.clone(),
         );
-        r.register(
-            "deskd_input_steps",
-            "Input steps injected",
-            m.input_steps.clone(),
-        );
+        let steps = m.input_steps.clone();
+        r.register("deskd_input_steps", "Input steps injected", steps);
         r.register_with_unit(
             "deskd_input_action",
             "Input actions",
@@ -178,6 +244,8 @@ impl Metrics {
             Unit::Bytes,
             m.relay_bytes.clone(),
         );
+        let probes = m.ws_probes.clone();
+        r.register("deskd_ws_probes", "Pings of WebSockets", probes);
         r.register(
             "deskd_desktop_viewers",
             "Viewers connected",
@@ -214,7 +282,16 @@ impl Metrics {
             "Processes that have not exited",
             m.processes.clone(),
         );
+        m.register_files(r);
         registry
+    }
+
+    fn register_files(&self, registry: &mut Registry) {
+        registry.register(
+            "deskd_files_watchers",
+            "Clients that watch files",
+            self.file_watchers.clone(),
+        );
     }
 
     /// The registry in OpenMetrics text.
@@ -246,7 +323,11 @@ pub fn init(format: LogFormat, filter: Option<&str>, colour: bool) -> LogGuard {
     let lines = fmt().with_env_filter(filter).with_writer(writer);
     match format {
         LogFormat::Text => lines.with_ansi(colours).with_target(false).init(),
-        LogFormat::Json => lines.json().flatten_event(true).init(),
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .init(),
     }
     std::panic::set_hook(Box::new(|panic| {
         let place = panic

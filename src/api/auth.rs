@@ -8,15 +8,27 @@ use std::{
 };
 
 use axum::{
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use tracing::Instrument;
 
-use super::{error::ApiError, peer::Peer, state::ApiState, viewer};
+use super::{
+    access_log,
+    error::ApiError,
+    identity::{Visitor, scope_required},
+    peer::Peer,
+    scope,
+    state::ApiState,
+    viewer,
+};
+use crate::chat::{
+    Over, TOKEN_PREFIX,
+    tokens::{self, Found, Shown as Secret, digest},
+};
 
 /// Subprotocol prefix with which a WebSocket client may carry the token.
 pub const BEARER_PROTOCOL: &str = "deskd.bearer.";
@@ -101,34 +113,59 @@ impl Auth {
             .is_some_and(|token| bool::from(digest(candidate).ct_eq(&token)))
     }
 
-    fn cookie_matches(&self, headers: &HeaderMap) -> bool {
+    /// What a cookie of ours says; `find` looks up a scoped token.
+    fn cookie(&self, headers: &HeaderMap, find: &dyn Fn(Secret<'_>) -> Found) -> Shown {
         let Some(cookie) = &self.cookie else {
-            return false;
+            return Shown::Nothing;
         };
-        headers
-            .get_all(header::COOKIE)
-            .iter()
+        let lines = headers.get_all(header::COOKIE).iter();
+        let values = lines
             .filter_map(|value| value.to_str().ok())
             .flat_map(|line| line.split(';'))
             .filter_map(|pair| pair.trim().split_once('='))
-            .any(|(name, value)| {
-                name == cookie.name && bool::from(value.as_bytes().ct_eq(cookie.value.as_bytes()))
-            })
+            .filter(|(name, _)| *name == cookie.name);
+        for (_, value) in values {
+            if bool::from(value.as_bytes().ct_eq(cookie.value.as_bytes())) {
+                return Shown::Right(Visitor::admin());
+            }
+            match find(Secret::Cookie(value)) {
+                Found::Live(pass) => return Shown::Right(Visitor::with(pass)),
+                Found::Over(why) => return Shown::Over(why),
+                Found::Unknown => {}
+            }
+        }
+        Shown::Nothing
     }
 
-    /// What the request shows: the right secret, a wrong one, or none.
-    fn credentials(&self, headers: &HeaderMap) -> Shown {
-        if self.cookie_matches(headers) {
-            return Shown::Right;
+    /// What a candidate is; `find` looks up a scoped token.
+    fn judge(&self, candidate: &str, find: &dyn Fn(Secret<'_>) -> Found) -> Shown {
+        if self.token_matches(candidate) {
+            return Shown::Right(Visitor::admin());
         }
+        if !candidate.starts_with(TOKEN_PREFIX) {
+            return Shown::Wrong;
+        }
+        match find(Secret::Token(candidate)) {
+            Found::Live(pass) => Shown::Right(Visitor::with(pass)),
+            Found::Over(why) => Shown::Over(why),
+            Found::Unknown => Shown::Wrong,
+        }
+    }
+
+    /// What the request shows: a right secret, one that is over, a wrong one, or none. What a client says goes before what
+    /// its browser remembers.
+    fn credentials(&self, headers: &HeaderMap, find: &dyn Fn(Secret<'_>) -> Found) -> Shown {
         let mut shown = Shown::Nothing;
         for candidate in candidates(headers) {
-            if self.token_matches(&candidate) {
-                return Shown::Right;
+            match self.judge(&candidate, find) {
+                Shown::Wrong => shown = Shown::Wrong,
+                other => return other,
             }
-            shown = Shown::Wrong;
         }
-        shown
+        match self.cookie(headers, find) {
+            Shown::Nothing => shown,
+            other => other,
+        }
     }
 
     /// Counts a failure and gives the delay before it may be told: 50 ms, doubled for each failure of the last minute.
@@ -157,8 +194,10 @@ impl Auth {
     }
 }
 
+#[derive(Debug)]
 enum Shown {
-    Right,
+    Right(Visitor),
+    Over(Over),
     Wrong,
     Nothing,
 }
@@ -167,24 +206,13 @@ impl Cookie {
     /// Derived from the token, so that it outlives a restart; the token cannot be derived from it.
     /// The name is part of it too: cookies of one host are shared by all its ports.
     fn of(token: &str) -> Self {
-        use std::fmt::Write as _;
-        let hex = |bytes: &[u8]| {
-            bytes.iter().fold(String::new(), |mut text, byte| {
-                let _ = write!(text, "{byte:02x}");
-                text
-            })
-        };
         let name = digest(&format!("deskd cookie name\0{token}"));
-        let value = digest(&format!("deskd cookie value\0{token}"));
+        let [a, b, c, d] = [name[0], name[1], name[2], name[3]];
         Self {
-            name: format!("deskd_{}", hex(&name[..4])),
-            value: hex(&value),
+            name: format!("deskd_{a:02x}{b:02x}{c:02x}{d:02x}"),
+            value: tokens::cookie_value(token),
         }
     }
-}
-
-fn digest(text: &str) -> [u8; 32] {
-    Sha256::digest(text.as_bytes()).into()
 }
 
 /// Every place where a client may put the token.
@@ -238,18 +266,47 @@ fn is_public(path: &str) -> bool {
     path == "/healthz" || viewer::is_asset(path)
 }
 
-/// The door: checks Host, Origin and token, then lets the request in.
+/// The door: checks Host, Origin and token, then what the token allows, then lets the request in.
 pub async fn gate(State(state): State<ApiState>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     match check(&state, &parts).await {
-        Ok(Entry::Come) => next.run(Request::from_parts(parts, body)).await,
+        Ok(Entry::Come(visitor)) => {
+            let mut visitor = visitor.claiming(&parts.headers);
+            let mut response = match admit(&state, &parts, &mut visitor) {
+                Ok(()) => {
+                    let mut request = Request::from_parts(parts, body);
+                    let span = access_log::span(request.headers(), &visitor);
+                    request.extensions_mut().insert(visitor.clone());
+                    next.run(request).instrument(span).await
+                }
+                Err(error) => error.into_response(),
+            };
+            // A handler may have acted for the chat of its path.
+            if response.extensions().get::<Visitor>().is_none() {
+                response.extensions_mut().insert(visitor);
+            }
+            response
+        }
         Ok(Entry::SetCookie(response)) => response,
         Err(error) => error.into_response(),
     }
 }
 
+/// Whether the token is enough for the route and good for the chat; then the chat is known.
+fn admit(state: &ApiState, parts: &Parts, visitor: &mut Visitor) -> Result<(), ApiError> {
+    if is_public(parts.uri.path()) {
+        return Ok(());
+    }
+    let route = parts.extensions.get::<MatchedPath>();
+    let need = scope::need(&parts.method, route.map(MatchedPath::as_str));
+    if let Some(missing) = scope::missing(need, visitor.scopes()) {
+        return Err(scope_required(missing));
+    }
+    visitor.arrive(state, &parts.headers)
+}
+
 enum Entry {
-    Come,
+    Come(Visitor),
     SetCookie(Response),
 }
 
@@ -260,6 +317,51 @@ async fn check(state: &ApiState, request: &Parts) -> Result<Entry, ApiError> {
         .extensions
         .get::<Peer>()
         .expect("the listener sets the peer");
+    check_origin(auth, request, peer)?;
+    if let Peer::Unix { same_user } = peer {
+        return if *same_user {
+            Ok(Entry::Come(Visitor::admin()))
+        } else {
+            Err(peer_not_allowed())
+        };
+    }
+    if auth.token.is_none() {
+        return Ok(Entry::Come(Visitor::admin()));
+    }
+    let find = |secret: Secret<'_>| state.chats().find(secret);
+    let shown = match page_token(request) {
+        Some(token) => match auth.judge(&token, &find) {
+            Shown::Right(_) => {
+                return Ok(Entry::SetCookie(redirect_with_cookie(
+                    auth,
+                    &request.uri,
+                    &token,
+                )));
+            }
+            other => other,
+        },
+        None if is_public(request.uri.path()) => return Ok(Entry::Come(Visitor::anyone())),
+        None => auth.credentials(headers, &find),
+    };
+    match shown {
+        Shown::Right(visitor) => Ok(Entry::Come(visitor)),
+        Shown::Nothing => Err(unauthorized("This route needs a token.")),
+        Shown::Over(why) => {
+            state.metrics().auth_failures.inc();
+            Err(token_over(why))
+        }
+        Shown::Wrong => {
+            state.metrics().auth_failures.inc();
+            if let Some(ip) = peer.remote_ip() {
+                tokio::time::sleep(auth.delay_after_failure(ip)).await;
+            }
+            Err(unauthorized("The token is not the right one."))
+        }
+    }
+}
+
+fn check_origin(auth: &Auth, request: &Parts, peer: &Peer) -> Result<(), ApiError> {
+    let headers = &request.headers;
     let host = authority(&request.uri, headers).unwrap_or_default();
     // Two of them are never honest, and whoever stands before us may have looked at the other one (RFC 9112, 3.2).
     let doubled = headers.get_all(header::HOST).iter().nth(1).is_some();
@@ -272,36 +374,7 @@ async fn check(state: &ApiState, request: &Parts) -> Result<Entry, ApiError> {
             return Err(origin_not_allowed(origin));
         }
     }
-    if let Peer::Unix { same_user } = peer {
-        return if *same_user {
-            Ok(Entry::Come)
-        } else {
-            Err(peer_not_allowed())
-        };
-    }
-    if auth.token.is_none() {
-        return Ok(Entry::Come);
-    }
-    let query_token = page_token(request);
-    let shown = match &query_token {
-        Some(token) if auth.token_matches(token) => {
-            return Ok(Entry::SetCookie(redirect_with_cookie(auth, &request.uri)));
-        }
-        Some(_) => Shown::Wrong,
-        None if is_public(request.uri.path()) => return Ok(Entry::Come),
-        None => auth.credentials(headers),
-    };
-    match shown {
-        Shown::Right => Ok(Entry::Come),
-        Shown::Nothing => Err(unauthorized("This route needs a token.")),
-        Shown::Wrong => {
-            state.metrics().auth_failures.inc();
-            if let Some(ip) = peer.remote_ip() {
-                tokio::time::sleep(auth.delay_after_failure(ip)).await;
-            }
-            Err(unauthorized("The token is not the right one."))
-        }
-    }
+    Ok(())
 }
 
 /// The token in the address of a page; nowhere else may it stand in an address.
@@ -316,8 +389,9 @@ fn page_token(request: &Parts) -> Option<String> {
 }
 
 /// 303 to the same address without the token, so that it stays out of the history.
-fn redirect_with_cookie(auth: &Auth, uri: &Uri) -> Response {
+fn redirect_with_cookie(auth: &Auth, uri: &Uri, token: &str) -> Response {
     let cookie = auth.cookie.as_ref().expect("there is a token");
+    let value_for = tokens::cookie_value(token);
     let rest: String = form_urlencoded::Serializer::new(String::new())
         .extend_pairs(
             form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
@@ -328,7 +402,7 @@ fn redirect_with_cookie(auth: &Auth, uri: &Uri) -> Response {
     let location = format!("{}{separator}{rest}", uri.path());
     let set = format!(
         "{}={}; Path=/; HttpOnly; SameSite=Strict",
-        cookie.name, cookie.value
+        cookie.name, value_for
     );
     let value = |text: &str| HeaderValue::from_str(text).expect("percent-encoded ASCII");
     let headers = [
@@ -347,6 +421,14 @@ fn unauthorized(message: &str) -> ApiError {
     ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
         .with_detail("Send `Authorization: Bearer <token>`; the token is in the file `token` of the state directory.")
         .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+}
+
+fn token_over(why: Over) -> ApiError {
+    let (code, message) = match why {
+        Over::TokenExpired => ("token_expired", "The token has expired."),
+        Over::TokenRevoked | Over::ChatDeleted => ("token_revoked", "The token was revoked."),
+    };
+    unauthorized(message).with_code(code)
 }
 
 fn host_not_allowed(host: &str) -> ApiError {
@@ -452,16 +534,16 @@ mod tests {
         let with = |name: header::HeaderName, value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(name, HeaderValue::from_str(value).expect("a header"));
-            auth().credentials(&headers)
+            auth().credentials(&headers, &|_| Found::Unknown)
         };
         let cookie = Cookie::of("secret");
         assert!(matches!(
             with(header::AUTHORIZATION, "Bearer secret"),
-            Shown::Right
+            Shown::Right(_)
         ));
         assert!(matches!(
             with(header::AUTHORIZATION, "bearer secret"),
-            Shown::Right
+            Shown::Right(_)
         ));
         assert!(matches!(
             with(header::AUTHORIZATION, "Bearer "),
@@ -476,10 +558,10 @@ mod tests {
                 header::SEC_WEBSOCKET_PROTOCOL,
                 "binary, deskd.bearer.secret"
             ),
-            Shown::Right
+            Shown::Right(_)
         ));
         let pair = format!("a=b; {}={}", cookie.name, cookie.value);
-        assert!(matches!(with(header::COOKIE, &pair), Shown::Right));
+        assert!(matches!(with(header::COOKIE, &pair), Shown::Right(_)));
         assert!(matches!(
             with(header::COOKIE, &format!("{}=x", cookie.name)),
             Shown::Nothing

@@ -14,6 +14,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use super::{
     error::{ApiError, ErrorBody},
     extract::{Json, Query},
+    identity::Visitor,
     state::ApiState,
     types::{
         desktop::{
@@ -23,6 +24,7 @@ use super::{
         settle::{self as settling, SettledBody},
     },
 };
+use crate::chat::scope::Scope;
 use crate::desktop::{
     DesktopError,
     access::{ActError, PictureError},
@@ -146,8 +148,12 @@ pub async fn resize_desktop(
               (status = 500, description = "The desktop cannot start, or failed", body = ErrorBody)))]
 pub async fn perform_action(
     State(api): State<ApiState>,
+    visitor: Visitor,
     Json(body): Json<ActionBody>,
 ) -> Result<Response, ApiError> {
+    if !matches!(body.action.as_str(), "screenshot" | "cursor_position") {
+        visitor.require(Scope::DesktopControl)?;
+    }
     let command = CoderCommand::new(&body.into())?;
     within(ACTION_DEADLINE, async move {
         match &command.request {

@@ -1,6 +1,8 @@
 //! The error envelope: what every refusal looks like, and the one mapping from failures to status and code.
 
+mod chat;
 pub(super) mod files;
+pub(super) mod git;
 mod process;
 
 pub use files::fault_code;

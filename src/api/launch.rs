@@ -18,6 +18,7 @@ use super::{
         launch::{LaunchAnswer, LaunchBody},
         processes::StartBody,
     },
+    workdir::work_on_machine,
 };
 use crate::{
     desktop::{Running, application::Application, windows::WindowInfo},
@@ -31,7 +32,7 @@ const LONGEST: u64 = 60_000;
 /// Starts a program on the desktop, as a process of the process routes. Starts the desktop when need be.
 #[utoipa::path(post, path = "/api/v0/desktop/launch", tag = "desktop", request_body = LaunchBody,
     responses((status = 200, description = "It runs", body = LaunchAnswer),
-              (status = 400, description = "`invalid_field`, `invalid_json`, `desktop_file_invalid`", body = ErrorBody),
+              (status = 400, description = "`invalid_field`, `invalid_json`, `desktop_file_invalid`, `not_on_host`", body = ErrorBody),
               (status = 404, description = "`desktop_file_not_found`", body = ErrorBody),
               (status = 429, description = "`too_many_processes`", body = ErrorBody),
               (status = 500, description = "`spawn_failed`: nothing ran", body = ErrorBody),
@@ -119,7 +120,8 @@ async fn start_on(
     start: StartBody,
     request_id: String,
 ) -> Result<Arc<Entry>, ApiError> {
-    let (request, _) = start.check()?;
+    let (mut request, _) = start.check()?;
+    work_on_machine(api, &mut request).await?;
     let desktop = desktop_variables(running);
     let started = api.processes().start(request, caller, desktop, request_id);
     Ok(started.await?.entry)

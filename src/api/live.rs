@@ -20,23 +20,21 @@ use futures_util::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::{
-    sync::{Semaphore, mpsc},
-    time::{Instant, MissedTickBehavior, interval_at},
-};
+use tokio::sync::{Semaphore, mpsc};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
     error::{ApiError, ErrorBody},
-    identity::Identity,
+    identity::{Identity, Visitor},
     processes::{CheckedQuery, exit_object, find},
     state::ApiState,
     types::{
         process_answers::{GapBody, state_name},
         processes::{SizeBody, StreamName, signal_number},
     },
-    ws,
+    ws::{self, Beat, Pulse},
 };
+use crate::chat::{Over, Stay};
 use crate::proc::{
     entry::Entry,
     error::{BeyondEnd, InputError},
@@ -45,8 +43,9 @@ use crate::proc::{
     history::View,
     record::Window,
 };
+use crate::telemetry::Probes;
 
-/// Between two signs of life, and time to answer one.
+/// Between two comments of an event stream.
 const BEAT: Duration = Duration::from_secs(15);
 /// Time without progress towards a client, or towards a process.
 const STALLED: Duration = Duration::from_secs(30);
@@ -112,6 +111,7 @@ fn begin(entry: &Entry, view: View, since: u64) -> Result<u64, ApiError> {
               (status = 404, description = "`process_not_found`", body = ErrorBody)))]
 pub async fn stream_events(
     State(api): State<ApiState>,
+    visitor: Visitor,
     Identity(caller): Identity,
     id: Result<Path<String>, PathRejection>,
     CheckedQuery(query): CheckedQuery<EventsQuery>,
@@ -122,6 +122,7 @@ pub async fn stream_events(
     let last = headers.get("last-event-id");
     let last = last.and_then(|id| id.to_str().ok()?.parse().ok());
     let since = begin(&entry, view, last.or(query.since).unwrap_or(0))?;
+    let stay = visitor.stay(&api)?;
     let encoding = query.encoding.unwrap_or_default();
     let events = Events {
         follower: Follower::new(entry, view, since, encoding == Encoding::Text),
@@ -129,14 +130,16 @@ pub async fn stream_events(
         view,
         over: false,
     };
-    let stream = futures_util::stream::unfold((events, api), async |(mut events, api)| {
-        let text = tokio::select! {
-            biased;
-            () = api.shutdown().stopped() => return None,
-            text = events.next() => text?,
-        };
-        Some((Ok::<_, Infallible>(Bytes::from(text)), (events, api)))
-    });
+    let stream =
+        futures_util::stream::unfold((events, api, stay), async |(mut events, api, stay)| {
+            let text = tokio::select! {
+                biased;
+                () = api.shutdown().stopped() => return None,
+                _ = stay.over() => return None,
+                text = events.next() => text?,
+            };
+            Some((Ok::<_, Infallible>(Bytes::from(text)), (events, api, stay)))
+        });
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store"),
@@ -212,8 +215,8 @@ fn format_event(name: &str, id: Option<u64>, data: &Value) -> String {
 ///
 /// Binary frames are a channel byte and bytes: 0 standard input (client), 1 standard output, 2 standard error
 /// (server). Text frames are objects: `resize`, `signal` and `eof` from the client, `attached`, `gap`, `exit`,
-/// `closed` and `error` from the server. Close codes: 1000 the output is closed, 1001 deskd stops or a ping was not
-/// answered, 1009 a message over 1 MiB, 1013 the process does not read its input, or the client its output.
+/// `closed` and `error` from the server. Close codes: 1000 the output is closed, 1001 deskd stops, the chat is deleted or a
+/// ping was not answered, 1008 the token was revoked or expired, 1009 a message over 1 MiB, 1013 the process does not read its input, or the client its output.
 #[utoipa::path(get, path = "/api/v0/processes/{id}/attach", tag = "processes",
     params(("id" = String, Path, description = "Its id"), AttachQuery),
     responses((status = 101, description = "The connection is a WebSocket now"),
@@ -222,6 +225,7 @@ fn format_event(name: &str, id: Option<u64>, data: &Value) -> String {
               (status = 426, description = "`websocket_required`", body = ErrorBody)))]
 pub async fn attach_process(
     State(api): State<ApiState>,
+    visitor: Visitor,
     Identity(caller): Identity,
     id: Result<Path<String>, PathRejection>,
     CheckedQuery(query): CheckedQuery<AttachQuery>,
@@ -232,7 +236,10 @@ pub async fn attach_process(
     let view: View = query.stream.unwrap_or_default().into();
     let now = Entry::total(&entry.status(), view);
     let cursor = begin(&entry, view, query.since.unwrap_or(now))?;
+    let probes = Probes::new("/api/v0/processes/{id}/attach", Arc::clone(api.metrics()));
     let session = Session {
+        stay: visitor.stay(&api)?,
+        pulse: Pulse::new(api.liveness(), probes),
         api: api.clone(),
         entry,
         view,
@@ -252,6 +259,8 @@ type Reader = SplitStream<WebSocket>;
 
 struct Session {
     api: ApiState,
+    stay: Stay,
+    pulse: Pulse,
     entry: Arc<Entry>,
     view: View,
     cursor: u64,
@@ -267,6 +276,7 @@ enum End {
     ProcessStalled,
     TooLarge,
     Stopping,
+    Over(Over),
 }
 
 impl End {
@@ -279,6 +289,7 @@ impl End {
             Self::ProcessStalled => Some((1013, "the process does not read its input")),
             Self::TooLarge => Some((1009, "the message is too large")),
             Self::Stopping => Some((1001, "deskd is stopping")),
+            Self::Over(why) => Some(why.close()),
         }
     }
 }
@@ -290,28 +301,21 @@ enum Typed {
     End,
 }
 
-/// When the client was last heard of, and whether we have stopped listening on purpose.
-#[derive(Debug)]
-struct Liveness {
-    heard: std::sync::Mutex<Instant>,
-    paused: std::sync::atomic::AtomicBool,
-}
-
 impl Session {
     async fn run(self, mut writer: Writer, mut reader: Reader) {
         let (replies, queue) = mpsc::channel(REPLIES);
         let (typed, keyboard) = mpsc::channel(QUEUE);
-        let liveness = Liveness {
-            heard: std::sync::Mutex::new(Instant::now()),
-            paused: false.into(),
-        };
         let end = tokio::select! {
             biased;
             () = self.api.shutdown().stopped() => End::Stopping,
-            end = self.listen(&mut reader, &typed, &replies, &liveness) => end,
+            why = self.stay.over() => End::Over(why),
+            end = self.listen(&mut reader, &typed, &replies) => end,
             end = self.type_in(keyboard, &replies) => end,
-            end = self.show(&mut writer, queue, &liveness) => end,
+            end = self.show(&mut writer, queue) => end,
         };
+        if end == End::ClientGone {
+            self.pulse.peer_left();
+        }
         if let Some((code, reason)) = end.close() {
             ws::close(&mut writer, &mut reader, code, reason).await;
         }
@@ -319,12 +323,7 @@ impl Session {
     }
 
     /// Sends output, replies and pings. Whatever is sent is sent whole before anything else is looked at.
-    async fn show(
-        &self,
-        writer: &mut Writer,
-        mut replies: mpsc::Receiver<Value>,
-        liveness: &Liveness,
-    ) -> End {
+    async fn show(&self, writer: &mut Writer, mut replies: mpsc::Receiver<Value>) -> End {
         let hello = json!({"attached": {
             "id": self.entry.id().to_string(),
             "state": state_name(self.entry.state()),
@@ -335,8 +334,6 @@ impl Session {
             return end;
         }
         let mut follower = Follower::new(Arc::clone(&self.entry), self.view, self.cursor, false);
-        let mut pings = interval_at(Instant::now() + BEAT, BEAT);
-        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let messages = tokio::select! {
                 biased;
@@ -344,18 +341,21 @@ impl Session {
                     Some(reply) => vec![text(&reply)],
                     None => return End::ClientGone,
                 },
-                _ = pings.tick() => {
-                    if liveness.is_lost() {
-                        return End::ClientSilent;
-                    }
-                    vec![Message::Ping(Bytes::new())]
-                }
+                () = self.pulse.due() => match self.pulse.beat() {
+                    Beat::Ping => vec![Message::Ping(Bytes::new())],
+                    Beat::Silent => return End::ClientSilent,
+                    Beat::Nothing | Beat::Answered => Vec::new(),
+                },
                 event = follower.next() => self.messages(event),
             };
             for message in messages {
                 let last = matches!(&message, Message::Text(text) if text.as_str() == CLOSED);
+                let ping = matches!(message, Message::Ping(_));
                 if let Err(end) = send(writer, message).await {
                     return end;
+                }
+                if ping {
+                    self.pulse.sent();
                 }
                 if last {
                     return End::Complete;
@@ -392,11 +392,10 @@ impl Session {
         reader: &mut Reader,
         typed: &mpsc::Sender<Typed>,
         replies: &mpsc::Sender<Value>,
-        liveness: &Liveness,
     ) -> End {
         let room = Arc::new(Semaphore::new(UNREAD));
         while let Some(message) = reader.next().await {
-            liveness.heard();
+            self.pulse.heard();
             match message {
                 Ok(Message::Binary(bytes)) => {
                     if bytes.first() != Some(&0) {
@@ -406,14 +405,14 @@ impl Session {
                     }
                     let bytes = bytes.slice(1..);
                     let size = u32::try_from(bytes.len()).expect("below the limit of a message");
-                    liveness.pause(true);
+                    self.pulse.set_deaf(true);
                     let Ok(permit) = Arc::clone(&room).acquire_many_owned(size).await else {
                         return End::ClientGone;
                     };
                     if typed.send(Typed::Bytes(bytes, permit)).await.is_err() {
                         return End::ClientGone;
                     }
-                    liveness.pause(false);
+                    self.pulse.set_deaf(false);
                 }
                 Ok(Message::Text(text)) => {
                     if let Err(error) = self.obey(&text, typed).await {
@@ -528,27 +527,5 @@ fn ended_by(error: &axum::Error) -> End {
         End::TooLarge
     } else {
         End::ClientGone
-    }
-}
-
-impl Liveness {
-    fn heard(&self) {
-        *self.heard.lock().expect("no panic while held") = Instant::now();
-    }
-
-    fn pause(&self, paused: bool) {
-        if !paused {
-            self.heard();
-        }
-        let order = std::sync::atomic::Ordering::Relaxed;
-        self.paused.store(paused, order);
-    }
-
-    /// Whether a ping was not answered. Nobody is lost whom we do not listen to.
-    fn is_lost(&self) -> bool {
-        let paused = self.paused.load(std::sync::atomic::Ordering::Relaxed);
-        let heard = *self.heard.lock().expect("no panic while held");
-        // Two beats: one until the ping, one to answer it; less what the timer is late.
-        !paused && heard.elapsed() + Duration::from_secs(1) >= BEAT * 2
     }
 }

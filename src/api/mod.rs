@@ -3,6 +3,8 @@
 pub mod access_log;
 pub mod auth;
 pub mod batch;
+pub mod chats;
+pub mod checked;
 pub mod clipboard;
 pub mod computer;
 pub mod desktop;
@@ -10,6 +12,7 @@ pub mod docs;
 pub mod error;
 pub mod extract;
 pub mod files;
+pub mod git;
 pub mod health;
 pub mod identity;
 pub mod launch;
@@ -18,15 +21,18 @@ pub mod openapi;
 pub mod patience;
 pub mod peer;
 pub mod processes;
+pub mod scope;
 pub mod serve;
 pub mod state;
 mod table;
 pub mod terminal;
+pub mod tokens;
 pub mod tool_call;
 pub mod types;
 pub mod viewer;
 pub mod vnc;
 pub mod windows;
+mod workdir;
 pub mod ws;
 
 use axum::{Router, middleware};
@@ -42,7 +48,8 @@ pub use self::{
 pub fn router(state: ApiState) -> Router {
     let run_once = middleware::from_fn_with_state(state.clone(), tool_call::run_once);
     let once = run_once_routes().wrapped(|routes| routes.route_layer(run_once));
-    let (routes, describe) = route_table().merge(once).split();
+    let all = route_table().merge(chat_routes()).merge(git_routes());
+    let (routes, describe) = all.merge(once).split();
     routes
         .merge(viewer::routes())
         .merge(openapi::routes(describe))
@@ -56,7 +63,15 @@ pub fn router(state: ApiState) -> Router {
         .with_state(state)
 }
 
-/// The route table, top to bottom.
+/// The OpenAPI document of all routes.
+#[cfg(test)]
+fn document() -> utoipa::openapi::OpenApi {
+    let routes = route_table().merge(chat_routes()).merge(git_routes());
+    let (_, describe) = routes.merge(run_once_routes()).split();
+    table::document_of(openapi::document(), &describe)
+}
+
+/// The route table, top to bottom. What a route asks of a token stands in [`scope`].
 fn route_table() -> RouteTable {
     RouteTable::default()
         // operators
@@ -115,6 +130,7 @@ fn route_table() -> RouteTable {
         ))
         .routes(routes!(files::search::search_files))
         .routes(routes!(files::glob::find_names))
+        .routes(routes!(files::watch::watch_files))
         .routes(routes!(files::archive::read_archive))
         .routes(routes!(files::mounts::list_mounts))
         .routes(routes!(files::mounts::describe_mount))
@@ -126,10 +142,40 @@ fn route_table() -> RouteTable {
         .routes(routes!(files::cancel::cancel_copy_entry))
         .routes(routes!(files::cancel::cancel_change_mode))
         .routes(routes!(files::cancel::cancel_touch_entry))
+        .routes(routes!(files::cancel::cancel_write_archive))
         .routes(routes!(files::cancel::cancel_make_mount))
         .routes(routes!(files::cancel::cancel_materialize_tree))
         // people
         .routes(routes!(vnc::watch_desktop))
+}
+
+/// Routes of chats and tokens.
+fn chat_routes() -> RouteTable {
+    RouteTable::default()
+        .routes(routes!(chats::watch_chat_desktop))
+        .routes(routes!(chats::stream_chat_desktop))
+        .routes(routes!(chats::list_chats))
+        .routes(routes!(
+            chats::describe_chat,
+            chats::change_chat,
+            chats::delete_chat
+        ))
+        .routes(routes!(chats::archive_chat))
+        .routes(routes!(tokens::list_tokens, tokens::make_token))
+        .routes(routes!(tokens::revoke_token))
+}
+
+/// Routes of repositories.
+fn git_routes() -> RouteTable {
+    RouteTable::default()
+        .routes(routes!(git::status::describe_repository))
+        .routes(routes!(git::diff::read_diff))
+        .routes(routes!(git::log::list_commits))
+        .routes(routes!(git::show::show_commit))
+        .routes(routes!(git::repos::list_repositories))
+        .routes(routes!(git::watch::watch_repositories))
+        .routes(routes!(git::watch::watch_chat_repositories))
+        .routes(routes!(git::watch::stream_chat_repositories))
 }
 
 /// Routes that a tool call runs once.

@@ -9,7 +9,7 @@ use utoipa::openapi::{
 };
 
 use super::{
-    docs,
+    docs, scope,
     state::ApiState,
     table::{Describe, document_of},
 };
@@ -55,7 +55,11 @@ pub(super) fn document() -> OpenApi {
 /// it would take a third of what an idle daemon needs.
 pub(super) fn routes(describe: Vec<Describe>) -> Router<ApiState> {
     let describe: Arc<[Describe]> = describe.into();
-    let whole = move || document_of(document(), &describe);
+    let whole = move || {
+        let mut whole = document_of(document(), &describe);
+        scope::describe(&mut whole);
+        whole
+    };
     let json = whole.clone();
     Router::new()
         .route(

@@ -8,15 +8,14 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+pub use super::checked::{Checked, CheckedOptional, CheckedQuery};
 use super::{
     access_log::REQUEST_ID,
     error::{ApiError, ErrorBody},
-    extract::{Json, Query},
-    identity::Identity,
+    identity::{Identity, Visitor},
     state::ApiState,
     tool_call::{Cancel, ForToolCall},
     types::{
@@ -27,8 +26,10 @@ use super::{
         processes::{LONGEST_WAIT, ListQuery, OutputFormat, OutputQuery, SignalBody, StartBody},
         tool_calls::{CancelAnswer, ToolCallHeaders},
     },
+    workdir::work_on_machine,
 };
 use crate::{
+    chat::scope::Scope,
     desktop::Running,
     proc::{
         entry::Entry,
@@ -44,51 +45,6 @@ use crate::{
 
 /// Longest `wait=true` without `wait_ms`.
 const USUAL_WAIT: Duration = Duration::from_mins(5);
-
-/// A JSON body whose faults have the codes of these routes.
-#[derive(Debug)]
-pub struct Checked<T>(pub T);
-
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Checked<T> {
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        match Json::from_request(request, state).await {
-            Ok(Json(body)) => Ok(Self(body)),
-            Err(error) => Err(recoded(error)),
-        }
-    }
-}
-
-/// A refusal of a body or query with the codes of these routes.
-pub(super) fn recoded(error: ApiError) -> ApiError {
-    match error.code() {
-        "invalid_request" => error.with_code("invalid_field"),
-        "empty_body" => ApiError::bad_request(
-            "invalid_json",
-            "The body is empty, which is not valid JSON.",
-        ),
-        _ => error,
-    }
-}
-
-/// A query whose faults have the codes of these routes.
-#[derive(Debug)]
-pub struct CheckedQuery<T>(pub T);
-
-impl<S: Send + Sync, T: DeserializeOwned> axum::extract::FromRequestParts<S> for CheckedQuery<T> {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(
-        parts: &mut axum::http::request::Parts,
-        state: &S,
-    ) -> Result<Self, ApiError> {
-        match Query::from_request_parts(parts, state).await {
-            Ok(Query(query)) => Ok(Self(query)),
-            Err(error) => Err(recoded(error)),
-        }
-    }
-}
 
 fn not_found() -> ApiError {
     ApiError::new(
@@ -116,14 +72,16 @@ fn process_id(id: Result<Path<String>, PathRejection>) -> Option<Uuid> {
 #[utoipa::path(post, path = "/api/v0/processes/start", tag = "processes", request_body = StartBody,
     params(ToolCallHeaders),
     responses((status = 200, description = "It runs, or ran already", body = StartAnswer),
-              (status = 400, description = "`command_required`, `command_and_argv`, `invalid_field`, `invalid_json`, `unknown_user`", body = ErrorBody),
-              (status = 403, description = "`user_not_permitted`", body = ErrorBody),
+              (status = 400, description = "`command_required`, `command_and_argv`, `invalid_field`, `invalid_json`, `not_on_host`, `unknown_user`", body = ErrorBody),
+              (status = 403, description = "`outside_mount`, `user_not_permitted`, `scope_required`: another user is for admins", body = ErrorBody),
               (status = 409, description = "`client_token_conflict`, `client_token_wait_aborted`; with the headers of a tool call `stale_tool_call`, `tool_call_canceled`, `input_mismatch`, `agent_started_after_tool_call`", body = ErrorBody),
+              (status = 410, description = "`chat_deleting`", body = ErrorBody),
               (status = 422, description = "`limit_unavailable`", body = ErrorBody),
               (status = 429, description = "`too_many_processes`", body = ErrorBody),
               (status = 500, description = "`spawn_failed`, `shutting_down`: nothing ran", body = ErrorBody)))]
 pub async fn start_process(
     State(api): State<ApiState>,
+    visitor: Visitor,
     Identity(caller): Identity,
     headers: HeaderMap,
     ForToolCall(tool_call): ForToolCall,
@@ -131,7 +89,12 @@ pub async fn start_process(
 ) -> Result<Response, ApiError> {
     let waits = body.wait_ms.is_some_and(|wait| wait > 0);
     let (mut request, wait_ms) = body.check()?;
+    let user = request.user.as_deref();
+    if user.is_some_and(|user| !api.processes().is_default_user(user)) {
+        visitor.require(Scope::Admin)?;
+    }
     request.id = tool_call.as_ref().map(Ongoing::id);
+    work_on_machine(&api, &mut request).await?;
     let request_id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
     let request_id = request_id.unwrap_or_default().to_owned();
     let running = api.desktop().running_now();

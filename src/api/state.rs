@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use super::auth::Auth;
+use super::{auth::Auth, ws::Liveness};
 use crate::{
+    chat::Chats,
     desktop::{Desktop, viewers::Viewers},
+    git::Git,
     proc::Processes,
     shutdown::Shutdown,
     telemetry::Metrics,
@@ -19,10 +21,13 @@ pub struct ApiState(Arc<Parts>);
 #[derive(Debug)]
 struct Parts {
     auth: Auth,
+    chats: Chats,
+    liveness: Liveness,
     desktop: Desktop,
     viewers: Viewers,
     processes: Processes,
     vfs: Vfs,
+    git: Git,
     tool_calls: ToolCalls,
     metrics: Arc<Metrics>,
     shutdown: Shutdown,
@@ -36,20 +41,26 @@ impl ApiState {
     )]
     pub fn new(
         auth: Auth,
+        chats: Chats,
+        liveness: Liveness,
         desktop: Desktop,
         viewers: Viewers,
         processes: Processes,
         vfs: Vfs,
+        git: Git,
         tool_calls: ToolCalls,
         metrics: Arc<Metrics>,
         shutdown: Shutdown,
     ) -> Self {
         Self(Arc::new(Parts {
             auth,
+            chats,
+            liveness,
             desktop,
             viewers,
             processes,
             vfs,
+            git,
             tool_calls,
             metrics,
             shutdown,
@@ -59,6 +70,16 @@ impl ApiState {
     /// The rules of the door.
     pub fn auth(&self) -> &Auth {
         &self.0.auth
+    }
+
+    /// Chats, tokens, and what was worked on.
+    pub fn chats(&self) -> &Chats {
+        &self.0.chats
+    }
+
+    /// When the peers of WebSockets are asked whether they live.
+    pub fn liveness(&self) -> Liveness {
+        self.0.liveness
     }
 
     /// The supervised desktop.
@@ -79,6 +100,11 @@ impl ApiState {
     /// The tree of files.
     pub fn vfs(&self) -> &Vfs {
         &self.0.vfs
+    }
+
+    /// The repositories.
+    pub fn git(&self) -> &Git {
+        &self.0.git
     }
 
     /// The tool calls that run once.

@@ -443,7 +443,7 @@ mod tests {
         }
         let caller = Caller {
             chat: Some(Uuid::from_u128(1)),
-            ancestors: Vec::new(),
+            ..Caller::default()
         };
         read_headers(&headers, &caller)
     }

@@ -15,11 +15,20 @@ use super::{
     desktop::failed_to_start,
     error::{ApiError, ErrorBody},
     extract::Query,
+    identity::Visitor,
     peer::Peer,
     state::ApiState,
-    ws,
+    ws::{self, Liveness},
 };
-use crate::desktop::relay::{self, RelayOptions, Timings};
+use crate::{
+    chat::scope::Scope,
+    desktop::{
+        Running,
+        relay::{self, Dismissal, RelayOptions, Timings},
+        viewers::ViewerGuard,
+    },
+    telemetry::Probes,
+};
 
 /// Query of `GET /api/v0/desktop/vnc`.
 #[derive(Debug, Default, Deserialize, IntoParams, ToSchema)]
@@ -31,9 +40,10 @@ pub struct WatchQuery {
 
 /// RFB over WebSocket: binary frames carry the byte stream, message borders mean nothing.
 ///
-/// The subprotocol `binary` is echoed when offered. Close codes: 1000 the viewer left, 1001 deskd stops or
-/// the viewer did not answer a ping within 15 s, 1002 a message that is not RFB as deskd knows it (the
-/// reason names its type), 1003 a text frame, 1008 the RFB server refused, 1012 the desktop ended (come
+/// Without the scope `desktop:control` what the viewer sends to act is dropped. The subprotocol `binary` is echoed when
+/// offered. Close codes: 1000 the viewer left, 1001 deskd stops, the
+/// chat is deleted or the viewer did not answer a ping in time, 1002 a message that is not RFB as deskd knows it (the
+/// reason names its type), 1003 a text frame, 1008 the RFB server refused, or the token was revoked or expired, 1012 the desktop ended (come
 /// again), 1013 the viewer did not read for 30 s.
 #[utoipa::path(get, path = "/api/v0/desktop/vnc", tag = "desktop", params(WatchQuery),
     responses((status = 101, description = "The connection is a WebSocket now"),
@@ -42,12 +52,26 @@ pub struct WatchQuery {
               (status = 503, description = "`too_many_viewers` or `vnc_unavailable`", body = ErrorBody)))]
 pub async fn watch_desktop(
     State(api): State<ApiState>,
+    visitor: Visitor,
     Query(query): Query<WatchQuery>,
     Extension(peer): Extension<Peer>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
+    watch_for(&api, &visitor, "/api/v0/desktop/vnc", &query, peer, upgrade).await
+}
+
+/// The desktop for a visitor, under whichever name it was asked for. All that can fail is done before the upgrade.
+pub(super) async fn watch_for(
+    api: &ApiState,
+    visitor: &Visitor,
+    route: &'static str,
+    query: &WatchQuery,
+    peer: Peer,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, ApiError> {
     let upgrade = upgrade.map_err(|rejection| ws::not_an_upgrade(&rejection))?;
-    let view_only = query.view_only.unwrap_or(false);
+    let stay = visitor.stay(api)?;
+    let view_only = query.view_only.unwrap_or(false) || !visitor.may(Scope::DesktopControl);
     let viewer = api
         .viewers()
         .admit(peer.to_string(), view_only)
@@ -69,16 +93,56 @@ pub async fn watch_desktop(
     let server = relay::connect(address)
         .await
         .map_err(|error| failed_to_connect(&error))?;
+    let options = options(api, &running, route, view_only, &viewer);
+    let acting = visitor.clone();
+    let mut response = ws::accept(upgrade, api.shutdown(), async move |reader, writer| {
+        tracing::info!(viewer = %viewer.id(), %peer, view_only, "viewer came");
+        let dismissal = options.dismissal.clone();
+        let over = async {
+            let (code, reason) = stay.over().await.close();
+            dismissal.dismiss(code, reason);
+            std::future::pending().await
+        };
+        let relayed = relay::relay(reader, writer, server, options);
+        // The other branch never ends: dropping it loses nothing.
+        let closed = tokio::select! {
+            biased;
+            closed = relayed => closed,
+            closed = over => closed,
+        };
+        tracing::info!(viewer = %viewer.id(), reason = %closed, "viewer gone");
+    });
+    response.extensions_mut().insert(acting);
+    Ok(response)
+}
+
+fn options(
+    api: &ApiState,
+    running: &Running,
+    route: &'static str,
+    view_only: bool,
+    viewer: &ViewerGuard,
+) -> RelayOptions {
     let (screen, input) = (
         running.attached.screen.clone(),
         running.attached.input.clone(),
     );
     let shutdown = api.shutdown().clone();
-    let options = RelayOptions {
+    let Liveness {
+        ping_every,
+        pong_within,
+    } = api.liveness();
+    RelayOptions {
         view_only,
-        timings: Timings::default(),
+        timings: Timings {
+            ping_every,
+            pong_within,
+            ..Timings::default()
+        },
         stop: api.shutdown().token().clone(),
         ended: running.ended.clone(),
+        dismissal: Dismissal::default(),
+        probes: Probes::new(route, Arc::clone(api.metrics())),
         traffic: viewer.traffic(),
         metrics: Arc::clone(api.metrics()),
         gate: running.attached.gate.clone(),
@@ -89,16 +153,7 @@ pub async fn watch_desktop(
             let input = input.clone();
             shutdown.spawn(async move { input.reset().await });
         }),
-    };
-    Ok(ws::accept(
-        upgrade,
-        api.shutdown(),
-        async move |reader, writer| {
-            tracing::info!(viewer = %viewer.id(), %peer, view_only, "viewer came");
-            let closed = relay::relay(reader, writer, server, options).await;
-            tracing::info!(viewer = %viewer.id(), reason = %closed, "viewer gone");
-        },
-    ))
+    }
 }
 
 fn failed_to_connect(error: &relay::ConnectError) -> ApiError {

@@ -1,6 +1,6 @@
 //! WebSockets: upgrades that the stop waits for, and the viewer's socket as the relay wants it.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Mutex, time::Duration};
 
 use axum::{
     extract::ws::{
@@ -15,11 +15,108 @@ use futures_util::{
     stream::{SplitSink, SplitStream},
 };
 
-use super::error::ApiError;
+use tokio::time::{Instant, sleep_until};
+use tracing::Instrument;
+
+use super::{access_log::Tail, error::ApiError};
 use crate::{
-    desktop::relay::{Incoming, Outgoing, SocketError, ViewerReader, ViewerWriter},
+    desktop::relay::{
+        Heard, Heartbeat, Incoming, Outgoing, SocketError, ViewerReader, ViewerWriter,
+    },
     shutdown::Shutdown,
+    telemetry::{Probe, Probes},
 };
+
+pub use crate::desktop::relay::Beat;
+
+/// When peers of WebSockets are asked whether they live.
+#[derive(Clone, Copy, Debug)]
+pub struct Liveness {
+    /// Time between pings.
+    pub ping_every: Duration,
+    /// Time for the answer; any frame counts.
+    pub pong_within: Duration,
+}
+
+/// Pings of one WebSocket. Dropped while one is not answered, that one counts as cancelled; see [`Pulse::peer_left`].
+#[derive(Debug)]
+pub struct Pulse {
+    heard: Heard,
+    /// Guards the beat; held for one decision.
+    heartbeat: Mutex<Heartbeat>,
+    probes: Probes,
+}
+
+impl Pulse {
+    /// The first ping is due after the interval.
+    pub fn new(liveness: Liveness, probes: Probes) -> Self {
+        let now = Instant::now();
+        let heartbeat = Heartbeat::new(liveness.ping_every, liveness.pong_within, now);
+        Self {
+            heard: Heard::new(now),
+            heartbeat: Mutex::new(heartbeat),
+            probes,
+        }
+    }
+
+    fn heartbeat(&self) -> std::sync::MutexGuard<'_, Heartbeat> {
+        self.heartbeat.lock().expect("no panic while held")
+    }
+
+    /// A frame came, of whatever kind.
+    pub fn heard(&self) {
+        self.heard.note(Instant::now());
+    }
+
+    /// Frames are not read for now, on purpose: silence proves nothing.
+    pub fn set_deaf(&self, deaf: bool) {
+        self.heard();
+        self.heard.set_deaf(deaf);
+    }
+
+    /// Waits until [`Pulse::beat`] has something to say. Safe to drop.
+    pub async fn due(&self) {
+        let due = self.heartbeat().due();
+        sleep_until(due).await;
+    }
+
+    /// What is due. A ping has to be sent and then noted by [`Pulse::sent`]; a silent peer has to be closed with 1001 `ping
+    /// timeout`.
+    pub fn beat(&self) -> Beat {
+        let beat = self.heartbeat().beat(Instant::now(), &self.heard);
+        match beat {
+            Beat::Nothing | Beat::Ping => {}
+            Beat::Answered => self.probes.count(Probe::Ok),
+            Beat::Silent => self.end(Probe::Timeout),
+        }
+        beat
+    }
+
+    /// The ping was handed to the socket: the time to answer runs from here.
+    pub fn sent(&self) {
+        self.heartbeat().sent(Instant::now());
+    }
+
+    /// The peer closed or broke the connection.
+    pub fn peer_left(&self) {
+        if self.heartbeat().is_waiting(&self.heard) {
+            self.end(Probe::PeerClosed);
+        }
+    }
+
+    fn end(&self, probe: Probe) {
+        self.probes.count(probe);
+        self.heard(); // it has been counted
+    }
+}
+
+impl Drop for Pulse {
+    fn drop(&mut self) {
+        if self.heartbeat().is_waiting(&self.heard) {
+            self.probes.count(Probe::Cancelled);
+        }
+    }
+}
 
 /// Subprotocol of RFB over WebSocket. The one that carries the token is never echoed.
 const SUBPROTOCOL: &str = "binary";
@@ -30,7 +127,7 @@ const MESSAGE_LIMIT: usize = 12 * 1024 * 1024;
 /// Read at once from a client; what clients send is small.
 const READ_BUFFER: usize = 8 * 1024;
 
-/// Bytes that may wait unsent: one relayed chunk and its neighbours.
+/// Bytes that may wait unsent, at least: one relayed chunk and its neighbours. A message of the largest size always may.
 const WRITE_LIMIT: usize = 512 * 1024;
 
 /// Time in which a peer may take the close frame and answer it.
@@ -79,18 +176,25 @@ where
     Fut: Future<Output = ()> + Send + 'static,
 {
     let guard = shutdown.guard();
-    upgrade
+    let (tail, span) = (Tail::default(), tracing::Span::current());
+    let waits = tail.clone();
+    let mut response = upgrade
         .protocols([SUBPROTOCOL])
         .max_message_size(limit)
         .max_frame_size(limit)
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
-        .max_write_buffer_size(WRITE_LIMIT)
-        .on_upgrade(async move |socket| {
-            let (writer, reader) = socket.split();
-            serve(writer, reader).await;
-            drop(guard);
-        })
+        .max_write_buffer_size(WRITE_LIMIT.max(limit))
+        .on_upgrade(move |socket| {
+            let served = async move {
+                let (writer, reader) = socket.split();
+                serve(writer, reader).await;
+                drop((waits, guard));
+            };
+            served.instrument(span)
+        });
+    response.extensions_mut().insert(tail);
+    response
 }
 
 /// Says why the connection ends, then reads and drops what the client had already sent, until it answers or a second

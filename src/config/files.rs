@@ -33,6 +33,14 @@ pub struct FileArgs {
         default_value = "1073741824"
     )]
     pub memory_mounts: u64,
+    /// Largest body of a request of edits, in bytes
+    #[arg(
+        long,
+        env = "DESKD_MAX_EDIT_BODY",
+        value_name = "BYTES",
+        default_value = "67108864"
+    )]
+    pub max_edit_body: usize,
     /// Directory below which trees are materialized [default: the temp directory]
     #[arg(long, env = "DESKD_MATERIALIZE_DIR", value_name = "DIR", value_parser = absolute)]
     pub materialize_dir: Option<PathBuf>,
@@ -75,6 +83,7 @@ pub(super) fn config(
         mounts: files.mount.clone(),
         resolver: files.fs_resolver.into(),
         memory_bytes: files.memory_mounts,
+        max_edit_body: files.max_edit_body,
         materialize_dir: files.materialize_dir.clone().unwrap_or_else(temp),
         allow: files.allow_mount.clone(),
         home: environment

@@ -35,6 +35,9 @@ pub enum StartError {
         /// The system's words.
         detail: String,
     },
+    /// The chat is being deleted.
+    #[error("the chat is being deleted")]
+    ChatDeleting,
     /// The daemon stops.
     #[error("deskd is stopping")]
     ShuttingDown,

@@ -33,6 +33,7 @@
 //! **Cursors** are absolute byte offsets in a view (merged, stdout, stderr). A cursor whose bytes are gone gives the
 //! oldest ones there are, and says from where to where the gap is.
 
+mod chats;
 pub mod entry;
 pub mod environment;
 pub mod error;
@@ -59,8 +60,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::sync::Notify;
 use uuid::Uuid;
 
+pub use self::chats::{Moment, Observer};
 use self::{
     entry::Entry,
     environment::Variables,
@@ -153,6 +156,8 @@ struct Inner {
     shared: Arc<Shared>,
     link: Link,
     shutdown: Shutdown,
+    /// A start has come to its end.
+    settled: Notify,
 }
 
 /// What news of the keeper change.
@@ -163,6 +168,7 @@ struct Shared {
     folder: PathBuf,
     since_ns: AtomicU64,
     metrics: Arc<Metrics>,
+    observer: Observer,
 }
 
 /// A start that was answered.
@@ -215,7 +221,11 @@ impl Shared {
 impl Shared {
     fn update(&self, entry: &Entry, status: Status) {
         let exits = entry.state() != State::Exited && status.state == State::Exited;
+        let ends = entry.state() == State::Running && status.state != State::Running;
         update(entry, status);
+        if ends {
+            self.observer.tell(entry.facts(), Moment::Ended);
+        }
         if exits {
             self.metrics.processes.dec();
             self.table().exit(entry);
@@ -225,12 +235,18 @@ impl Shared {
 
 impl Processes {
     /// Takes over the processes that a killed daemon left, if there are any. They are ended when `shutdown` says so.
-    pub async fn open(config: Config, shutdown: &Shutdown, metrics: Arc<Metrics>) -> Self {
+    pub async fn open(
+        config: Config,
+        shutdown: &Shutdown,
+        metrics: Arc<Metrics>,
+        observer: Observer,
+    ) -> Self {
         let shared = Arc::new(Shared {
             table: Mutex::default(),
             folder: config.folder.clone(),
             since_ns: AtomicU64::new(now_ns()),
             metrics,
+            observer,
         });
         let settings = Settings {
             folder: config.folder.clone(),
@@ -254,6 +270,7 @@ impl Processes {
             shared,
             link,
             shutdown: shutdown.clone(),
+            settled: Notify::new(),
         }));
         shutdown.spawn(this.clone().sweep_by_timer());
         this
@@ -276,6 +293,11 @@ impl Processes {
 
     fn table(&self) -> MutexGuard<'_, Table> {
         self.0.shared.table()
+    }
+
+    /// The directory in which a start would run its program.
+    pub fn directory_of(&self, request: &Request) -> Result<PathBuf, StartError> {
+        self.0.config.directory_of(request)
     }
 
     /// Starts a process, or finds the one that has the token. Returns when the program runs. Dropping the future does
@@ -314,6 +336,7 @@ impl Processes {
                 }
                 Claim::Conflict => return Err(StartError::TokenConflict),
                 Claim::Full => return Err(StartError::TooMany),
+                Claim::Closed => return Err(StartError::ChatDeleting),
                 Claim::Wait(settled) => settled,
             };
             tokio::select! {
@@ -330,7 +353,8 @@ impl Processes {
             let result = this
                 .launch(request, &caller, &desktop, fingerprint, request_id)
                 .await;
-            this.table().settle(token.as_deref());
+            this.table().settle(token.as_deref(), &caller);
+            this.0.settled.notify_waiters();
             let taken = begun.elapsed().as_secs_f64();
             this.0.shared.metrics.process_start_seconds.observe(taken);
             result
@@ -365,6 +389,7 @@ impl Processes {
             },
             program: strings.arguments[0].to_string_lossy().into_owned(),
             workdir: strings.directory.to_string_lossy().into_owned(),
+            named_workdir: !request.workdir.is_empty(),
             background: request.background,
             chat: caller.chat,
             ancestors: caller.ancestors.clone(),
@@ -407,7 +432,9 @@ impl Processes {
             .map_err(unreachable)?
             .map_err(|reason| refused(reason, &program))?;
         let entry = self.table().get(id).cloned();
-        entry.ok_or(StartError::ShuttingDown)
+        let entry = entry.ok_or(StartError::ShuttingDown)?;
+        self.0.shared.observer.tell(entry.facts(), Moment::Started);
+        Ok(entry)
     }
 
     /// The process, if there is one that the caller may know of.
@@ -459,6 +486,11 @@ impl Processes {
                 return;
             }
         }
+    }
+
+    /// Whether processes run as this user when none is named.
+    pub fn is_default_user(&self, user: &str) -> bool {
+        self.0.config.is_default_user(user)
     }
 
     /// Closes standard input: what the process has not read yet, it still reads.

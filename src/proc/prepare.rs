@@ -32,6 +32,21 @@ impl Config {
         Ok((Some(account), true))
     }
 
+    /// Where a request will run.
+    pub(super) fn directory_of(&self, request: &Request) -> Result<PathBuf, StartError> {
+        let (account, switch) = self.account(request.user.as_deref())?;
+        Ok(self.directory(&request.workdir, account.as_ref(), switch))
+    }
+
+    /// Whether this is who processes run as when nobody is named.
+    pub(super) fn is_default_user(&self, name: &str) -> bool {
+        let usual = self
+            .user
+            .as_deref()
+            .map_or_else(Account::own, Account::find);
+        usual.is_some() && Account::find(name) == usual
+    }
+
     /// The request's, else the configured one, else the home, else the root; a relative one starts at the rest.
     fn directory(&self, requested: &str, account: Option<&Account>, switch: bool) -> PathBuf {
         let home = || match account {

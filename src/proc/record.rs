@@ -195,6 +195,9 @@ pub struct Facts {
     pub program: String,
     /// Where it runs.
     pub workdir: String,
+    /// Whether the start named the directory.
+    #[serde(default)]
+    pub named_workdir: bool,
     /// Reported back.
     pub background: bool,
     /// Whose it is.

@@ -1,6 +1,9 @@
 //! What a start asks for, checked.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt::Write as _,
+};
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -66,6 +69,15 @@ pub struct Caller {
     pub chat: Option<Uuid>,
     /// Chats above it.
     pub ancestors: Vec<Uuid>,
+    /// Chats below it, as far as is known now: it sees what is theirs.
+    pub descendants: HashSet<Uuid>,
+}
+
+impl Caller {
+    /// Whether a process of this chat, started with these above it, is of one below the caller's.
+    pub fn is_above(&self, chat: Uuid, owner: Option<Uuid>, ancestors: &[Uuid]) -> bool {
+        ancestors.contains(&chat) || owner.is_some_and(|owner| self.descendants.contains(&owner))
+    }
 }
 
 /// A start as it was asked for.
@@ -199,7 +211,7 @@ mod tests {
         }
         let chat = Caller {
             chat: Some(Uuid::from_u128(1)),
-            ancestors: Vec::new(),
+            ..Caller::default()
         };
         assert_ne!(first.fingerprint(&nobody), first.fingerprint(&chat));
     }

@@ -36,8 +36,10 @@ pub struct Retention {
 pub(super) struct Table {
     entries: HashMap<Uuid, Arc<Entry>>,
     tokens: HashMap<String, Slot>,
-    /// Starts that are under way.
-    pending: usize,
+    /// Starts that are under way, of whom.
+    pending: HashMap<Option<Uuid>, usize>,
+    /// Chats for which nothing is started any more.
+    closed: HashSet<Uuid>,
     /// Entries that are not known to have exited.
     live: HashSet<Uuid>,
     /// Bytes of the texts of all entries.
@@ -69,6 +71,8 @@ pub(super) enum Claim {
     Conflict,
     /// No place.
     Full,
+    /// Nothing is started for this chat any more.
+    Closed,
 }
 
 /// What is known of a token.
@@ -99,6 +103,9 @@ impl Table {
         fingerprint: &str,
         caller: &Caller,
     ) -> Claim {
+        if caller.chat.is_some_and(|chat| self.closed.contains(&chat)) {
+            return Claim::Closed;
+        }
         if let Some(token) = token {
             match self.tokens.get(token) {
                 Some(Slot::Pending { chat, settled }) if *chat == caller.chat => {
@@ -119,7 +126,7 @@ impl Table {
         if self.is_full() {
             return Claim::Full;
         }
-        self.pending += 1;
+        *self.pending.entry(caller.chat).or_default() += 1;
         if let Some(token) = token {
             let slot = Slot::Pending {
                 chat: caller.chat,
@@ -131,14 +138,20 @@ impl Table {
     }
 
     fn is_full(&self) -> bool {
-        self.entries.len() + self.pending >= ENTRIES
-            || self.pending + self.live.len() >= LIVE
+        let pending: usize = self.pending.values().sum();
+        self.entries.len() + pending >= ENTRIES
+            || pending + self.live.len() >= LIVE
             || self.entries.len() > 64 && self.text > TEXT
     }
 
     /// Ends a reservation; the process is in the table already when it was started.
-    pub(super) fn settle(&mut self, token: Option<&str>) {
-        self.pending = self.pending.saturating_sub(1);
+    pub(super) fn settle(&mut self, token: Option<&str>, caller: &Caller) {
+        if let Some(pending) = self.pending.get_mut(&caller.chat) {
+            *pending -= 1;
+            if *pending == 0 {
+                self.pending.remove(&caller.chat);
+            }
+        }
         let Some(token) = token else { return };
         // Held already when it was started.
         if let Some(Slot::Pending { settled, .. }) = self.tokens.get(token) {
@@ -188,7 +201,8 @@ impl Table {
         self.entries.get(&id).filter(|entry| {
             let facts = entry.facts();
             caller.chat.is_none_or(|chat| {
-                facts.chat.is_none_or(|owner| owner == chat) || facts.ancestors.contains(&chat)
+                facts.chat.is_none_or(|owner| owner == chat)
+                    || caller.is_above(chat, facts.chat, &facts.ancestors)
             })
         })
     }
@@ -213,7 +227,8 @@ impl Table {
     pub(super) fn list(&self, caller: &Caller, filter: &Filter) -> (Vec<Arc<Entry>>, usize) {
         let of_caller = |facts: &Facts| {
             caller.chat.is_none_or(|chat| {
-                facts.chat == Some(chat) || filter.descendants && facts.ancestors.contains(&chat)
+                facts.chat == Some(chat)
+                    || filter.descendants && caller.is_above(chat, facts.chat, &facts.ancestors)
             })
         };
         let mut found: Vec<(bool, &Arc<Entry>)> = self
@@ -262,6 +277,41 @@ impl Table {
         over
     }
 
+    /// Has nothing started for these chats any more, or has it started again.
+    pub(super) fn close(&mut self, chats: &HashSet<Uuid>, closed: bool) {
+        for chat in chats {
+            if closed {
+                self.closed.insert(*chat);
+            } else {
+                self.closed.remove(chat);
+            }
+        }
+    }
+
+    /// The entries of these chats; `None` while a start for one of them is under way.
+    pub(super) fn of_chats(&self, chats: &HashSet<Uuid>) -> Option<Vec<Arc<Entry>>> {
+        let of_them = |chat: Option<Uuid>| chat.is_some_and(|chat| chats.contains(&chat));
+        if self.pending.keys().any(|chat| of_them(*chat)) {
+            return None;
+        }
+        let entries = self.entries.values();
+        Some(
+            entries
+                .filter(|entry| of_them(entry.facts().chat))
+                .cloned()
+                .collect(),
+        )
+    }
+
+    /// Chats with processes that are not exited.
+    pub(super) fn live_chats(&self) -> HashSet<Uuid> {
+        let live = self
+            .live
+            .iter()
+            .filter_map(|id| self.entries.get(id)?.facts().chat);
+        live.chain(self.pending.keys().copied().flatten()).collect()
+    }
+
     /// Everything, for whoever must tell all of them something.
     pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Entry>> {
         self.entries.values()
@@ -300,6 +350,7 @@ mod tests {
             argv: None,
             program: "sh".to_owned(),
             workdir: "/".to_owned(),
+            named_workdir: false,
             background: false,
             chat: chat.map(Uuid::from_u128),
             ancestors: Vec::new(),
@@ -328,7 +379,7 @@ mod tests {
     fn chat(number: u128) -> Caller {
         Caller {
             chat: Some(Uuid::from_u128(number)),
-            ancestors: Vec::new(),
+            ..Caller::default()
         }
     }
 
@@ -353,7 +404,7 @@ mod tests {
         ));
         table.insert(entry(1, None, Some("t"), None));
         assert!(settled.is_cancelled());
-        table.settle(Some("t"));
+        table.settle(Some("t"), &nobody);
         assert!(matches!(
             table.claim(Some("t"), "same", &nobody),
             Claim::Attached(_)
@@ -367,7 +418,7 @@ mod tests {
             table.claim(Some("t"), "other", &nobody),
             Claim::Reserved
         ));
-        table.settle(Some("t"));
+        table.settle(Some("t"), &nobody);
         assert_eq!(
             table.token(&nobody, "t"),
             TokenState::default(),
@@ -438,7 +489,7 @@ mod tests {
         }
         assert!(matches!(table.claim(None, "", &nobody), Claim::Reserved));
         assert!(matches!(table.claim(None, "", &nobody), Claim::Full));
-        table.settle(None);
+        table.settle(None, &nobody);
         assert!(matches!(table.claim(None, "", &nobody), Claim::Reserved));
     }
 
@@ -479,11 +530,11 @@ mod tests {
                     (Step::Succeed, Model::Pending) => {
                         next += 1;
                         table.insert(entry(next, None, Some("t"), None));
-                        table.settle(Some("t"));
+                        table.settle(Some("t"), &nobody);
                         model = Model::Held;
                     }
                     (Step::Fail, Model::Pending) => {
-                        table.settle(Some("t"));
+                        table.settle(Some("t"), &nobody);
                         model = Model::Free;
                     }
                     (Step::Forget, Model::Held) => {

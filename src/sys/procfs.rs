@@ -4,7 +4,7 @@ use std::{
     collections::HashSet,
     fs,
     os::unix::ffi::OsStrExt,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -105,6 +105,21 @@ pub fn processes() -> Vec<Stat> {
         .collect()
 }
 
+/// The working directories of all processes, as far as we may see.
+pub fn working_directories() -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let numbered = |entry: &fs::DirEntry| {
+        let name = entry.file_name();
+        name.as_bytes().iter().all(u8::is_ascii_digit)
+    };
+    let entries = entries.flatten().filter(numbered);
+    entries
+        .filter_map(|entry| fs::read_link(entry.path().join("cwd")).ok())
+        .collect()
+}
+
 /// Our own nice value.
 pub fn nice() -> i32 {
     // Priority and nice value stand beside each other in the stat line (proc(5)): fields 18 and 19.
@@ -121,7 +136,7 @@ pub fn oom_score() -> i32 {
 }
 
 /// First executable file called `program`: itself when it holds a slash, otherwise in the folders of `path` (as `PATH`).
-pub fn find_program(program: &Path, path: &[u8]) -> Option<std::path::PathBuf> {
+pub fn find_program(program: &Path, path: &[u8]) -> Option<PathBuf> {
     let executable = |file: &Path| {
         rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok() && file.is_file()
     };

@@ -135,7 +135,7 @@ impl Vfs {
         self.locks().take(keys.collect()).await
     }
 
-    /// Runs blocking work that fails in more ways than one.
+    /// Runs blocking work that may take long and fails in more ways than one.
     pub(super) async fn change<T, F>(
         &self,
         view: &View,
@@ -146,7 +146,7 @@ impl Vfs {
         T: Send + 'static,
         F: FnOnce(&View, &Wanted) -> Result<T, ChangeError> + Send + 'static,
     {
-        self.run(view, path, move |view, wanted| Ok(work(view, wanted)))
+        self.run_long(view, path, move |view, wanted| Ok(work(view, wanted)))
             .await?
     }
 }

@@ -28,6 +28,8 @@ pub mod intent;
 pub mod lines;
 pub mod listing;
 pub mod locks;
+pub mod lodgers;
+pub mod machine;
 pub mod make_dir;
 pub mod materialize;
 pub mod mime;
@@ -38,6 +40,7 @@ pub mod provider;
 pub mod read;
 pub mod record;
 pub mod relocate;
+pub mod remembered;
 pub mod remove;
 pub mod rewrite;
 pub mod search;
@@ -48,6 +51,7 @@ pub mod table;
 pub mod tag;
 pub mod traverse;
 pub mod view;
+pub mod watch;
 pub mod write;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -55,17 +59,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
 
 use self::{
-    fault::Result,
+    fault::{Fault, Result},
     intent::Intents,
     lines::Lines,
     locks::Locks,
+    lodgers::Lodgers,
     order::MountOrder,
     path::{ClientPath, Step, TreePath},
-    pool::{Pool, Wanted},
+    pool::{Length, Pool, Wanted},
     record::Records,
+    remembered::Remembered,
     setup::{MakeError, Mounter},
     table::{Mount, Table, TableError},
     view::View,
+    watch::Watches,
 };
 
 /// The tree, to all who work in it. Cheap to clone; clones are the same tree.
@@ -79,6 +86,7 @@ struct Parts {
     pool: Pool,
     locks: Locks,
     lines: Lines,
+    watches: Watches,
     surroundings: Surroundings,
 }
 
@@ -89,12 +97,18 @@ pub struct Surroundings {
     pub home: ClientPath,
     /// Below which directory trees are materialized, as a path of the tree.
     pub materialize: ClientPath,
+    /// Largest request of edits, in bytes.
+    pub max_edit_body: usize,
     /// Makes mounts.
     pub mounter: Mounter,
     /// Records of moves and copies that are at work.
     pub records: Records,
     /// Where writes of several files are recorded while they are under way.
     pub intents: Intents,
+    /// Mounts that are made again at the next start.
+    pub remembered: Remembered,
+    /// Directories of the machine that were made for trees.
+    pub lodgers: Lodgers,
 }
 
 impl Default for Surroundings {
@@ -103,9 +117,12 @@ impl Default for Surroundings {
         Self {
             home: root.clone(),
             materialize: root,
+            max_edit_body: usize::MAX,
             mounter: Mounter::default(),
             records: Records::default(),
             intents: Intents::default(),
+            remembered: Remembered::default(),
+            lodgers: Lodgers::default(),
         }
     }
 }
@@ -124,6 +141,7 @@ impl Vfs {
             pool: Pool::default(),
             locks: Locks::default(),
             lines: Lines::default(),
+            watches: Watches::default(),
         }))
     }
 
@@ -141,7 +159,8 @@ impl Vfs {
         &self.0.surroundings
     }
 
-    pub(in crate::vfs) fn records(&self) -> &Records {
+    /// Records of changes that are at work.
+    pub fn records(&self) -> &Records {
         &self.0.surroundings.records
     }
 
@@ -153,6 +172,11 @@ impl Vfs {
     /// Where the lines of the files begin that were read last.
     pub fn lines(&self) -> &Lines {
         &self.0.lines
+    }
+
+    /// Trees that are watched.
+    pub fn watches(&self) -> &Watches {
+        &self.0.watches
     }
 
     /// Where writes of several files are recorded while they are under way.
@@ -169,11 +193,23 @@ impl Vfs {
         let view = self.view();
         let path = ClientPath::of(&order.at);
         let mounter = self.surroundings().mounter.clone();
+        let remembered = self.surroundings().remembered.clone();
         let made = self.run(&view, &path, move |view, _| {
-            Ok(setup::check_point(view, &order.at).and_then(|()| mounter.make(view, &order, keep)))
+            let made =
+                setup::check_point(view, &order.at).and_then(|()| mounter.make(view, &order, keep));
+            if let (Ok(mount), true) = (&made, keep) {
+                let path = order.at.to_bytes();
+                let failed = |error| Fault::from_io(error, "remember the mount", path);
+                remembered.add(mount, &order).map_err(failed)?;
+            }
+            Ok(made)
         });
         let mount = Arc::new(made.await??);
-        self.mount(Arc::clone(&mount))?;
+        let mounted = self.mount(Arc::clone(&mount));
+        if mounted.is_err() && keep {
+            self.surroundings().remembered.forget(mount.id());
+        }
+        mounted?;
         Ok(mount)
     }
 
@@ -184,11 +220,27 @@ impl Vfs {
         Ok(())
     }
 
-    /// Takes a mount away. Requests that run go on with it; it is closed when the last of them has ended.
-    pub fn unmount(&self, id: Uuid) -> Result<Arc<Mount>, TableError> {
-        let mut table = self.table();
-        let (without, mount) = table.without(id)?;
-        *table = Arc::new(without);
+    /// Takes a mount away. Requests that run go on with it; it is closed when the last of them has ended. What was materialized
+    /// from it under a name of ours goes, too.
+    pub async fn unmount(&self, id: Uuid) -> Result<Arc<Mount>, TableError> {
+        let mount = {
+            let mut table = self.table();
+            let (without, mount) = table.without(id)?;
+            *table = Arc::new(without);
+            mount
+        };
+        let Surroundings {
+            lodgers,
+            remembered,
+            ..
+        } = self.surroundings().clone();
+        let left = tokio::task::spawn_blocking(move || {
+            remembered.forget(id);
+            lodgers.leave_with(id);
+        });
+        if left.await.is_err() {
+            tracing::error!("cleaning up after a mount failed");
+        }
         Ok(mount)
     }
 
@@ -198,12 +250,34 @@ impl Vfs {
         T: Send + 'static,
         F: FnOnce(&View, &Wanted) -> Result<T> + Send + 'static,
     {
+        self.run_for(Length::Short, view, path, work).await
+    }
+
+    /// Runs blocking work that may take long in a turn for such of the mount that serves a path.
+    pub async fn run_long<T, F>(&self, view: &View, path: &ClientPath, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&View, &Wanted) -> Result<T> + Send + 'static,
+    {
+        self.run_for(Length::Long, view, path, work).await
+    }
+
+    async fn run_for<T, F>(
+        &self,
+        length: Length,
+        view: &View,
+        path: &ClientPath,
+        work: F,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&View, &Wanted) -> Result<T> + Send + 'static,
+    {
+        self.surroundings().lodgers.used(|| as_spelled(path));
         let mount = Arc::clone(view.table().serving(&as_spelled(path)));
         let view = view.clone();
-        self.0
-            .pool
-            .run(&mount, move |wanted| work(&view, wanted))
-            .await
+        let work = move |wanted: &Wanted| work(&view, wanted);
+        self.0.pool.run(&mount, length, work).await
     }
 
     /// Runs blocking work in the turn of a mount: pieces of a transfer, one turn each.
@@ -212,7 +286,16 @@ impl Vfs {
         T: Send + 'static,
         F: FnOnce(&Wanted) -> Result<T> + Send + 'static,
     {
-        self.0.pool.run(mount, work).await
+        self.0.pool.run(mount, Length::Short, work).await
+    }
+
+    /// Runs blocking work that may take long in a turn for such of a mount.
+    pub async fn run_long_in<T, F>(&self, mount: &Mount, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Wanted) -> Result<T> + Send + 'static,
+    {
+        self.0.pool.run(mount, Length::Long, work).await
     }
 }
 

@@ -9,10 +9,13 @@
 mod agents;
 mod batch;
 mod capture;
+mod chats;
 mod clipboard;
+mod command_line;
 mod computer;
 mod desktop;
 mod files;
+mod git;
 mod held;
 mod host;
 mod hostile;

@@ -16,14 +16,14 @@ use deskd::{
     desktop::{
         gate::Gate,
         relay::{
-            Closed, Incoming, Outgoing, RelayOptions, SocketError, Timings, ViewerReader,
-            ViewerWriter, connect, relay,
+            Closed, Dismissal, Incoming, Outgoing, RelayOptions, SocketError, Timings,
+            ViewerReader, ViewerWriter, connect, relay,
         },
         rfb::RfbAddress,
         viewers::Traffic,
     },
     shutdown::Shutdown,
-    telemetry::Metrics,
+    telemetry::{Metrics, Probes},
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex},
@@ -148,6 +148,8 @@ async fn view(server: &XServer, view_only: bool, timings: Timings) -> Viewer {
         timings,
         stop: CancellationToken::new(),
         ended: CancellationToken::new(),
+        dismissal: Dismissal::default(),
+        probes: Probes::new("/test", Arc::default()),
         traffic: Arc::clone(&traffic),
         metrics: Arc::new(Metrics::new()),
         gate: Gate::default(),

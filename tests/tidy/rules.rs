@@ -19,14 +19,26 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("main", &["app", "cli", "config"]),
     (
         "cli",
-        &["app", "config", "api", "desktop", "proc", "vfs", "sys"],
+        &[
+            "app", "config", "api", "client", "desktop", "proc", "vfs", "sys",
+        ],
     ),
     (
         "app",
-        &["config", "api", "desktop", "proc", "vfs", "sys", "toolcall"],
+        &[
+            "config", "api", "chat", "desktop", "git", "proc", "vfs", "sys", "toolcall",
+        ],
     ),
-    ("config", &["api", "desktop", "proc", "vfs", "sys"]),
-    ("api", &["desktop", "git", "proc", "vfs", "sys", "toolcall"]),
+    (
+        "config",
+        &["api", "client", "desktop", "git", "proc", "vfs", "sys"],
+    ),
+    ("client", &[]),
+    (
+        "api",
+        &["chat", "desktop", "git", "proc", "vfs", "sys", "toolcall"],
+    ),
+    ("chat", &["sys"]),
     ("desktop", &["sys"]),
     ("proc", &["sys"]),
     // Mounted commits and changes in repositories come from one opener: the one sideways edge.
@@ -44,12 +56,12 @@ const HOMES: &[(&str, &[&str], &str)] = &[
     ("axum", &["src/api/"], "HTTP stays in the translation layer"),
     (
         "hyper",
-        &["src/api/"],
+        &["src/api/", "src/client/", "src/cli/remote/"],
         "HTTP stays in the translation layer",
     ),
     (
         "hyper_util",
-        &["src/api/"],
+        &["src/api/", "src/client/"],
         "HTTP stays in the translation layer",
     ),
     (
@@ -89,7 +101,7 @@ const HOMES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "rustix",
-        &["src/sys/", "src/desktop/x11/", "src/vfs/"],
+        &["src/sys/", "src/desktop/x11/", "src/vfs/", "src/git/"],
         "the operating system is asked through sys",
     ),
     (
@@ -108,6 +120,7 @@ const HOMES: &[(&str, &[&str], &str)] = &[
             "src/api/",
             "src/config",
             "src/cli/",
+            "src/chat/record.rs",
             "src/desktop/session.rs",
             "src/proc/record.rs",
             "src/proc/wire.rs",
@@ -312,10 +325,17 @@ pub(crate) fn documents_keep_up(tree: &Tree) -> Vec<String> {
         let of_mounts = ["mounts", "materialize"]
             .iter()
             .any(|name| file.path == format!("src/api/files/{name}.rs"));
-        let document = if of_processes {
+        let of_chats = ["chats", "tokens"]
+            .iter()
+            .any(|name| file.path == format!("src/api/{name}.rs"));
+        let document = if of_chats {
+            "docs/chats.md"
+        } else if of_processes {
             "docs/processes.md"
         } else if of_mounts {
             "docs/mounts.md"
+        } else if file.path.starts_with("src/api/git/") {
+            "docs/git.md"
         } else if file.path.starts_with("src/api/files/") {
             "docs/files.md"
         } else {

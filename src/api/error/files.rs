@@ -10,6 +10,7 @@ use crate::{
         fault::{Fault, Kind},
         listing::ListError,
         locks::Locked,
+        machine::MachineError,
         path::quoted,
         provider::git::MountError,
         setup::MakeError,
@@ -121,6 +122,16 @@ impl From<ChangeError> for ApiError {
                 .with_validation("to".to_owned(), "lies below \"from\"".to_owned()),
             ChangeError::NotMovable { .. } => Self::bad_request("not_supported", message),
             ChangeError::Partial(partial) => partial.into(),
+        }
+    }
+}
+
+impl From<MachineError> for ApiError {
+    fn from(error: MachineError) -> Self {
+        let message = format!("{error}.");
+        match error {
+            MachineError::Fault(fault) => fault.into(),
+            MachineError::NotOnHost { .. } => Self::bad_request("not_on_host", message),
         }
     }
 }

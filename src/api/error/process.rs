@@ -37,6 +37,7 @@ impl From<StartError> for ApiError {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "spawn_failed", message)
                     .with_detail(detail)
             }
+            StartError::ChatDeleting => Self::new(StatusCode::GONE, "chat_deleting", message),
             StartError::ShuttingDown => shutting_down(),
         }
     }

@@ -26,13 +26,15 @@ use super::{
 use crate::{
     api::{
         error::{ApiError, ErrorBody},
+        identity::Work,
         state::ApiState,
+        types::tool_calls::ToolCallHeaders,
     },
     vfs::{
         archive::{
             Format, UnpackError,
             pack::{Packing, check, pack},
-            unpack::{Unpacking, unpack},
+            unpack::{Unpacked, Unpacking, unpack},
         },
         path::ClientPath,
         provider::CHUNK,
@@ -135,7 +137,7 @@ fn stream(api: &ApiState, view: View, places: Vec<Place>, packing: Packing) -> B
             held: BytesMut::with_capacity(CHUNK),
         };
         let mount = Arc::clone(&places[0].mount);
-        let work = vfs.run_in(&mount, move |wanted| {
+        let work = vfs.run_long_in(&mount, move |wanted| {
             let result = pack(&view, &places, &packing, &mut pieces, wanted);
             let end = match &result {
                 Ok(skipped) => {
@@ -216,13 +218,15 @@ pub struct UnpackedBody {
            ("strip" = Option<u64>, Query, description = "Names taken off each path; default 0"),
            ("overwrite" = Option<bool>, Query, description = "Files that are there are replaced; default true"),
            ("max_bytes" = Option<u64>, Query, description = "Default 64 GiB"),
-           ("max_entries" = Option<u64>, Query, description = "Default 1,000,000")),
+           ("max_entries" = Option<u64>, Query, description = "Default 1,000,000"),
+           ToolCallHeaders),
     responses((status = 200, description = "What was unpacked", body = UnpackedBody),
               (status = 400, description = "`invalid_field`, `bad_archive`, `unsafe_entry`, `not_a_directory`", body = ErrorBody),
               (status = 409, description = "`already_exists`, `link_in_the_way`", body = ErrorBody),
               (status = 413, description = "`archive_too_large`", body = ErrorBody)))]
 pub async fn write_archive(
     State(api): State<ApiState>,
+    touched: Work,
     mut fields: Fields,
     request: Request,
 ) -> Result<Json<UnpackedBody>, ApiError> {
@@ -240,12 +244,13 @@ pub async fn write_archive(
     let (sender, receiver) = mpsc::channel::<io::Result<Bytes>>(PIECES);
     let mut incoming = Incoming::new(request.into_body());
     let target = path.clone();
-    let work = api.vfs().run(&view, &target, move |view, wanted| {
+    let records = api.vfs().records().clone();
+    let work = api.vfs().run_long(&view, &target, move |view, wanted| {
         let mut body = Received {
             receiver,
             held: Bytes::new(),
         };
-        Ok(unpack(view, &path, &mut body, &how, wanted))
+        Ok(unpack(view, &records, &path, &mut body, &how, wanted))
     });
     let receive = async {
         loop {
@@ -271,17 +276,27 @@ pub async fn write_archive(
         }
     };
     let (result, broken) = tokio::join!(work, receive);
-    match (result?, broken) {
-        (_, Some(error)) => Err(error),
-        (result, None) => {
-            let done = result?;
-            Ok(Json(UnpackedBody {
-                files: done.files,
-                dirs: done.dirs,
-                links: done.links,
-                bytes: done.bytes,
-                skipped: done.skipped,
-            }))
+    let done = told(result?, broken)?;
+    touched.on([&target]);
+    Ok(Json(done.into()))
+}
+
+/// What was unpacked is, whatever became of the connection then; what was not, because the body broke off, says so.
+fn told(
+    result: Result<Unpacked, UnpackError>,
+    broken: Option<ApiError>,
+) -> Result<Unpacked, ApiError> {
+    result.map_err(|error| broken.unwrap_or_else(|| error.into()))
+}
+
+impl From<Unpacked> for UnpackedBody {
+    fn from(done: Unpacked) -> Self {
+        Self {
+            files: done.files,
+            dirs: done.dirs,
+            links: done.links,
+            bytes: done.bytes,
+            skipped: done.skipped,
         }
     }
 }
@@ -317,5 +332,23 @@ impl From<UnpackError> for ApiError {
             UnpackError::Exists(_) => (StatusCode::CONFLICT, "already_exists"),
         };
         Self::new(status, code, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_unpacked_is_told_so_whatever_became_of_the_connection() {
+        let broken = || ApiError::bad_request("body_incomplete", "It broke off.");
+        let bad = || UnpackError::Bad("cut short".to_owned());
+        let code = |result: Result<Unpacked, ApiError>| result.map_err(|error| error.code());
+        assert!(told(Ok(Unpacked::default()), Some(broken())).is_ok());
+        assert_eq!(
+            code(told(Err(bad()), Some(broken()))),
+            Err("body_incomplete")
+        );
+        assert_eq!(code(told(Err(bad()), None)), Err("bad_archive"));
     }
 }

@@ -50,6 +50,7 @@ cancels! {
     cancel_copy_entry "/api/v0/copy/{uuid}/cancel"
     cancel_change_mode "/api/v0/chmod/{uuid}/cancel"
     cancel_touch_entry "/api/v0/touch/{uuid}/cancel"
+    cancel_write_archive "/api/v0/archive/{uuid}/cancel"
     cancel_make_mount "/api/v0/mounts/{uuid}/cancel"
     cancel_materialize_tree "/api/v0/materialize/{uuid}/cancel"
 }

@@ -5,6 +5,7 @@ use axum::{Json, extract::State};
 use crate::{
     api::{
         error::{ApiError, ErrorBody},
+        identity::Work,
         processes::Checked,
         state::ApiState,
         types::files::{
@@ -33,10 +34,12 @@ use crate::{
               (status = 507, description = "`no_space`, `quota_exceeded`", body = ErrorBody)))]
 pub async fn make_directory(
     State(api): State<ApiState>,
+    work: Work,
     Checked(body): Checked<MakeDirBody>,
 ) -> Result<Json<MakeDirAnswer>, ApiError> {
     let (path, how) = body.check()?;
     let (view, place, created) = api.vfs().make_dir(&path, how).await?;
+    work.on([&path]);
     let entry = entry(&api, &view, path, place).await?;
     Ok(Json(MakeDirAnswer { entry, created }))
 }
@@ -51,10 +54,12 @@ pub async fn make_directory(
               (status = 412, description = "`precondition_failed`", body = ErrorBody)))]
 pub async fn remove_entry(
     State(api): State<ApiState>,
+    work: Work,
     Checked(body): Checked<RemoveBody>,
 ) -> Result<Json<RemoveAnswer>, ApiError> {
     let (path, how) = body.check()?;
     let removed = api.vfs().remove(&path, how).await?;
+    work.on([&path]);
     Ok(Json(RemoveAnswer { removed }))
 }
 
@@ -69,11 +74,13 @@ pub async fn remove_entry(
               (status = 507, description = "`no_space`, `quota_exceeded`", body = ErrorBody)))]
 pub async fn move_entry(
     State(api): State<ApiState>,
+    work: Work,
     Checked(body): Checked<RelocateBody>,
 ) -> Result<Json<MoveAnswer>, ApiError> {
     let relocation = body.check()?;
-    let to = relocation.to.clone();
+    let (from, to) = (relocation.from.clone(), relocation.to.clone());
     let moved = api.vfs().relocate(relocation).await?;
+    work.on([&from, &to]);
     let entry = entry(&api, &moved.view, to, moved.place).await?;
     Ok(Json(MoveAnswer {
         entry,
@@ -92,11 +99,13 @@ pub async fn move_entry(
               (status = 507, description = "`no_space`, `quota_exceeded`", body = ErrorBody)))]
 pub async fn copy_entry(
     State(api): State<ApiState>,
+    work: Work,
     Checked(body): Checked<RelocateBody>,
 ) -> Result<Json<CopyAnswer>, ApiError> {
     let relocation = body.check()?;
     let to = relocation.to.clone();
     let copied = api.vfs().copy(relocation).await?;
+    work.on([&to]);
     let entry = entry(&api, &copied.view, to, copied.place).await?;
     Ok(Json(CopyAnswer {
         entry,
@@ -115,10 +124,12 @@ pub async fn copy_entry(
               (status = 404, description = "`not_found`", body = ErrorBody)))]
 pub async fn change_mode(
     State(api): State<ApiState>,
+    work: Work,
     Checked(body): Checked<ChmodBody>,
 ) -> Result<Json<ChmodAnswer>, ApiError> {
     let (path, how) = body.check()?;
     let changed = api.vfs().chmod(&path, how).await?;
+    work.on([&path]);
     Ok(Json(ChmodAnswer { changed }))
 }
 
@@ -131,10 +142,12 @@ pub async fn change_mode(
               (status = 507, description = "`no_space`, `quota_exceeded`", body = ErrorBody)))]
 pub async fn touch_entry(
     State(api): State<ApiState>,
+    work: Work,
     Checked(body): Checked<TouchBody>,
 ) -> Result<Json<EntryBody>, ApiError> {
     let (path, create, mtime) = body.check()?;
     let (view, place) = api.vfs().touch(&path, create, mtime).await?;
+    work.on([&path]);
     Ok(Json(entry(&api, &view, path, place).await?))
 }
 

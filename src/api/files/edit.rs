@@ -11,6 +11,7 @@ use super::{query::Fields, receive::Incoming};
 use crate::{
     api::{
         error::{ApiError, ErrorBody, fault_code},
+        identity::Work,
         state::ApiState,
         types::{
             files::{
@@ -29,9 +30,6 @@ use crate::{
     },
 };
 
-/// Largest body, in bytes.
-const MAX_BODY: usize = 64 * 1024 * 1024;
-
 /// Replaces texts in files, in all of them or in none. A text is looked for as it stands; when it is not there, its lines are
 /// compared without the blanks at their ends, and then without their indentation.
 #[utoipa::path(post, path = "/api/v0/edit-files", tag = "files", request_body = EditFilesBody,
@@ -47,13 +45,14 @@ const MAX_BODY: usize = 64 * 1024 * 1024;
               (status = 507, description = "`no_space`, `quota_exceeded`", body = ErrorBody)))]
 pub async fn edit_files(
     State(api): State<ApiState>,
+    work: Work,
     headers: HeaderMap,
     fields: Fields,
     body: Body,
 ) -> Result<Json<EditFilesAnswer>, ApiError> {
     let mut incoming = Incoming::new(body);
     let outcome = match fields.finish() {
-        Ok(()) => incoming.whole(MAX_BODY).await,
+        Ok(()) => incoming.whole(api.vfs().surroundings().max_edit_body).await,
         Err(error) => Err(error),
     };
     if outcome.is_err() {
@@ -68,9 +67,13 @@ pub async fn edit_files(
     })?;
     let (wants_files, results) = (body.wants_files(), body.include_results.unwrap_or(false));
     let request = body.request()?;
+    let dry_run = request.dry_run;
     let paths: Vec<_> = request.files.iter().map(|file| file.path.clone()).collect();
     let view = api.vfs().view();
     let edited = rewrite(api.vfs(), &view, request).await.map_err(refusal)?;
+    if !dry_run {
+        work.on_bytes(paths.iter().map(|path| &path[..]));
+    }
     let files = paths.iter().zip(edited);
     let files = files.map(|(path, edited)| EditedBody::new(path, edited, results));
     Ok(Json(EditFilesAnswer {

@@ -15,9 +15,9 @@ use serde::Serialize;
 use super::query::{Fields, invalid};
 use crate::{
     api::{
+        checked::recoded,
         error::{ApiError, ErrorBody},
         extract::{JSON_LIMIT, parse_json, read_body},
-        processes::recoded,
         state::ApiState,
         types::files::{
             entry::EntryBody,
@@ -39,6 +39,8 @@ const USUAL: usize = 1000;
 const MOST: usize = 100_000;
 /// Deepest listing.
 const DEEPEST: usize = 64;
+/// Bytes of an entry, more or less.
+const EXPECTED: usize = 320;
 
 const KINDS: [EntryKind; 8] = [
     EntryKind::File,
@@ -134,11 +136,19 @@ pub async fn list_tree(
     let answer = ListAnswer {
         path: path.text,
         path_base64: path.base64,
-        entries: page.entries.iter().map(EntryBody::from).collect(),
+        entries: page.entries,
         errors: page.errors.into_iter().map(Into::into).collect(),
         next_cursor: page.next.map(|position| cursor::encode(&position, &id)),
     };
-    Ok(Json(answer).into_response())
+    // Some 30 MB of text are no work for the threads that serve connections.
+    let text = tokio::task::spawn_blocking(move || {
+        let mut text = Vec::with_capacity(answer.entries.len() * EXPECTED + 1024);
+        serde_json::to_writer(&mut text, &answer).expect("plain data");
+        text
+    });
+    let text = text.await.map_err(|error| ApiError::internal(&error))?;
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    Ok((kind, text).into_response())
 }
 
 fn read_question(mut fields: Fields) -> Result<(Question, usize, Option<String>), ApiError> {

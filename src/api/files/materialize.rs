@@ -5,6 +5,7 @@ use axum::{Json, extract::State};
 use crate::{
     api::{
         error::{ApiError, ErrorBody},
+        identity::Work,
         processes::Checked,
         state::ApiState,
         types::files::materialize::{MaterializeAnswer, MaterializeBody},
@@ -22,9 +23,11 @@ use crate::{
               (status = 507, description = "`no_space`", body = ErrorBody)))]
 pub async fn materialize_tree(
     State(api): State<ApiState>,
+    work: Work,
     Checked(body): Checked<MaterializeBody>,
 ) -> Result<Json<MaterializeAnswer>, ApiError> {
     let made = api.vfs().materialize(body.check()?).await?;
+    work.on_bytes([&made.path[..]]);
     Ok(Json(made.into()))
 }
 

@@ -16,4 +16,5 @@ pub mod read;
 pub mod receive;
 pub mod search;
 pub mod stat;
+pub mod watch;
 pub mod write;

@@ -7,11 +7,12 @@ use crate::{
     api::{
         error::{ApiError, ErrorBody},
         extract::Segment,
+        identity::Work,
         processes::Checked,
         state::ApiState,
         types::files::mounts::{MountBody, MountOrderBody, MountsAnswer},
     },
-    vfs::table::TableError,
+    vfs::{path::ClientPath, table::TableError},
 };
 
 /// All mounts, in the order of their paths.
@@ -50,10 +51,14 @@ pub async fn describe_mount(
               (status = 507, description = "`mount_limit`", body = ErrorBody)))]
 pub async fn make_mount(
     State(api): State<ApiState>,
+    work: Work,
     Checked(body): Checked<MountOrderBody>,
 ) -> Result<(StatusCode, Json<MountBody>), ApiError> {
+    let keep = body.keep.unwrap_or(false);
     let order = body.check()?;
-    let mount = api.vfs().mount_order(order, false).await?;
+    let at = ClientPath::of(&order.at);
+    let mount = api.vfs().mount_order(order, keep).await?;
+    work.on([&at]);
     Ok((StatusCode::CREATED, Json(MountBody::from(&*mount))))
 }
 
@@ -65,9 +70,11 @@ pub async fn make_mount(
               (status = 404, description = "`not_found`", body = ErrorBody)))]
 pub async fn remove_mount(
     State(api): State<ApiState>,
+    work: Work,
     Segment(id): Segment,
 ) -> Result<StatusCode, ApiError> {
-    api.vfs().unmount(mount_id(&id)?)?;
+    let mount = api.vfs().unmount(mount_id(&id)?).await?;
+    work.on([&ClientPath::of(mount.at())]);
     Ok(StatusCode::NO_CONTENT)
 }
 

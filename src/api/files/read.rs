@@ -1,6 +1,9 @@
 //! `GET /read-file`: bytes of a file, whole, in part, or only if they are others than the caller has.
 
-use std::{ops::Range, time::Duration};
+use std::{
+    ops::Range,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use axum::{
     body::Body,
@@ -31,7 +34,7 @@ use crate::{
         path::ClientPath,
         provider::CHUNK,
         read::{self, Pieces, Source},
-        tag::{ContentHash, Tags, hash_file},
+        tag::{self, ContentHash, Tags, hash_file},
     },
 };
 
@@ -152,14 +155,20 @@ impl Found {
         let Some(condition) = &ask.if_range else {
             return true;
         };
-        match Tags::parse(condition) {
-            Ok(tags) => {
-                let version = &self.source.attributes.version;
-                tags != Tags::Any && tags.matches(version, self.hash.as_ref(), true)
-            }
-            // A date tells apart no two changes within its second.
-            Err(_) => false,
+        if let Ok(tags) = Tags::parse(condition) {
+            let version = &self.source.attributes.version;
+            return tags != Tags::Any && tags.matches(version, self.hash.as_ref(), true);
         }
+        let asked = httpdate::parse_http_date(condition).ok();
+        asked.is_some() && asked == self.date(tag::now())
+    }
+
+    /// When it was changed, once the second of that is over: within it the date would not tell two changes apart (RFC 9110,
+    /// 8.8.2.2).
+    fn date(&self, now: Time) -> Option<SystemTime> {
+        let changed = self.source.attributes.mtime.seconds;
+        let told = self.source.length.is_some() && changed < now.seconds;
+        told.then(|| date_of(changed)).flatten()
     }
 
     fn describe(&self, headers: &mut HeaderMap, ask: &Ask) {
@@ -177,8 +186,9 @@ impl Found {
         );
         if self.source.length.is_some() {
             headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-            if let Some(date) = http_date(self.source.attributes.mtime) {
-                headers.insert(header::LAST_MODIFIED, date);
+            if let Some(date) = self.date(tag::now()) {
+                let date = HeaderValue::from_str(&httpdate::fmt_http_date(date));
+                headers.insert(header::LAST_MODIFIED, date.expect("letters and digits"));
             }
         }
         if let Some(tag) = &self.tag {
@@ -214,11 +224,10 @@ fn attachment(name: &[u8]) -> HeaderValue {
 }
 
 /// A date of the years that HTTP can write.
-fn http_date(time: Time) -> Option<HeaderValue> {
-    let seconds = u64::try_from(time.seconds).ok();
+fn date_of(seconds: i64) -> Option<SystemTime> {
+    let seconds = u64::try_from(seconds).ok();
     let seconds = seconds.filter(|seconds| *seconds < 253_402_300_800)?;
-    let date = std::time::UNIX_EPOCH + Duration::from_secs(seconds);
-    HeaderValue::from_str(&httpdate::fmt_http_date(date)).ok()
+    Some(UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
 /// Sends the bytes of a file. Links are followed. A file that becomes shorter breaks the connection off; what is added
@@ -230,7 +239,7 @@ fn http_date(time: Time) -> Option<HeaderValue> {
            ("download" = Option<bool>, Query, description = "To be saved by a browser under its name"),
            ("digest" = Option<String>, Query, description = "`sha256`: `ETag` is made of the content"),
            ("Range" = Option<String>, Header, description = "One range of bytes; several are the whole file"),
-           ("If-Range" = Option<String>, Header, description = "A tag: the range only of this content, else the whole"),
+           ("If-Range" = Option<String>, Header, description = "A tag or a date: the range only of this content, else the whole"),
            ("If-None-Match" = Option<String>, Header, description = "Tags: 304 when the file has one of them")),
     responses((status = 200, description = "The bytes", content_type = "application/octet-stream", body = Vec<u8>),
               (status = 206, description = "The bytes of the range", content_type = "application/octet-stream", body = Vec<u8>),
@@ -368,9 +377,8 @@ mod tests {
 
     #[test]
     fn times_that_http_cannot_write_are_left_out() {
-        let date = |seconds| http_date(Time { seconds, nanos: 0 });
-        assert_eq!(date(0).expect("a date"), "Thu, 01 Jan 1970 00:00:00 GMT");
-        assert_eq!(date(-1), None);
-        assert_eq!(date(253_402_300_800), None);
+        assert_eq!(date_of(0), Some(UNIX_EPOCH));
+        assert_eq!(date_of(-1), None);
+        assert_eq!(date_of(253_402_300_800), None);
     }
 }

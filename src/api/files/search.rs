@@ -35,8 +35,10 @@ use crate::{
     vfs::{
         fault::Fault,
         ignore::selection,
-        path::{ClientPath, Name},
-        search::{BadPattern, Case, Output, Pattern, Query, Resume, Summary, file_types, search},
+        path::{ClientPath, Name, TreePath},
+        search::{
+            BadPattern, Case, Finding, Output, Pattern, Query, Resume, Summary, file_types, search,
+        },
         view::{Last, Place},
     },
 };
@@ -67,19 +69,22 @@ pub async fn search_files(
     let print = fingerprint(&body);
     let counts = body.output == Some(OutputWord::Counts);
     let view = api.vfs().view();
+    let given = root.clone();
     let place = api
         .vfs()
-        .run(&view, &root.clone(), move |view, _| resolve(view, &root))
+        .run(&view, &root, move |view, _| resolve(view, &given))
         .await?;
     let query = query(&body, &place, lines, &print)?;
+    let spelling = Spelling::new(&root, &place);
+    let shape = Shape { spelling, counts };
     if lines {
-        return Ok(stream(&api, view, place, query, counts, print));
+        return Ok(stream(&api, view, place, query, shape, print));
     }
     let mount = std::sync::Arc::clone(&place.mount);
-    let work = api.vfs().run_in(&mount, move |wanted| {
+    let work = api.vfs().run_long_in(&mount, move |wanted| {
         let mut found = Vec::new();
         let summary = search(&view, &place, &query, wanted, &mut |finding| {
-            found.push(FindingBody::new(finding, counts, code));
+            found.push(shape.body(finding));
             true
         })?;
         Ok((found, summary))
@@ -93,6 +98,46 @@ pub async fn search_files(
         end,
     })
     .into_response())
+}
+
+/// How findings are shown.
+struct Shape {
+    spelling: Spelling,
+    counts: bool,
+}
+
+impl Shape {
+    fn body(&self, finding: Finding) -> FindingBody {
+        let path = self.spelling.path(finding.path());
+        FindingBody::new(finding, &path, self.counts, code)
+    }
+}
+
+/// Paths begin with the root as the client spelled it, though links may lead elsewhere.
+struct Spelling {
+    /// Names of the root's own path.
+    depth: usize,
+    /// As the client spelled it, if that is another path.
+    root: Option<TreePath>,
+}
+
+impl Spelling {
+    fn new(given: &ClientPath, place: &Place) -> Self {
+        let other = |spelled: &TreePath| *spelled != place.path;
+        Self {
+            depth: place.path.names().len(),
+            root: given.spelled().filter(other),
+        }
+    }
+
+    fn path(&self, found: &TreePath) -> Vec<u8> {
+        let Some(root) = &self.root else {
+            return found.to_bytes();
+        };
+        let mut path = root.clone();
+        path.extend(&found.names()[self.depth..]);
+        path.to_bytes()
+    }
 }
 
 fn resolve(view: &crate::vfs::view::View, root: &ClientPath) -> crate::vfs::fault::Result<Place> {
@@ -110,7 +155,7 @@ fn stream(
     view: crate::vfs::view::View,
     place: Place,
     query: Query,
-    counts: bool,
+    shape: Shape,
     print: String,
 ) -> Response {
     let (sender, receiver) = mpsc::channel::<Bytes>(RECORDS);
@@ -119,9 +164,9 @@ fn stream(
     shutdown.clone().spawn(async move {
         let mount = std::sync::Arc::clone(&place.mount);
         let records = sender.clone();
-        let work = vfs.run_in(&mount, move |wanted| {
+        let work = vfs.run_long_in(&mount, move |wanted| {
             let summary = search(&view, &place, &query, wanted, &mut |finding| {
-                let body = FindingBody::new(finding, counts, code);
+                let body = shape.body(finding);
                 records
                     .blocking_send(line(&Record::Finding(Box::new(body))))
                     .is_ok()

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     api::{
         error::{ApiError, ErrorBody},
+        identity::Work,
         state::ApiState,
         types::{files::write::WriteAnswer, tool_calls::ToolCallHeaders},
     },
@@ -49,6 +50,7 @@ use crate::{
               (status = 507, description = "`no_space`, `quota_exceeded`", body = ErrorBody)))]
 pub async fn write_file(
     State(api): State<ApiState>,
+    work: Work,
     headers: HeaderMap,
     fields: Fields,
     body: Body,
@@ -57,6 +59,7 @@ pub async fn write_file(
     let outcome = match read_query(fields, &headers) {
         Ok((path, request)) => receive(&api, &path, request, &mut incoming)
             .await
+            .inspect(|_| work.on([&path]))
             .map(|written| WriteAnswer::new(path.given(), &written)),
         Err(error) => Err(error),
     };

@@ -23,7 +23,7 @@ pub enum Closed {
     #[error("viewer does not read")]
     ViewerStalled,
     /// A ping was not answered within the limit.
-    #[error("viewer does not answer pings")]
+    #[error("ping timeout")]
     ViewerSilent,
     /// A text frame came.
     #[error("RFB needs binary frames, not text")]
@@ -46,6 +46,29 @@ pub enum Closed {
     /// The daemon stops.
     #[error("deskd is stopping")]
     Stopping,
+    /// Whoever let the viewer in wants it out.
+    #[error("{reason}")]
+    Dismissed {
+        /// WebSocket close code.
+        code: u16,
+        /// Why.
+        reason: &'static str,
+    },
+}
+
+/// Says that a viewer must go, and why. Clones speak of the same viewer.
+#[derive(Clone, Debug, Default)]
+pub struct Dismissal {
+    over: CancellationToken,
+    why: Arc<OnceLock<(u16, &'static str)>>,
+}
+
+impl Dismissal {
+    /// Has the relay close the viewer's socket with this code and reason. Only the first counts.
+    pub fn dismiss(&self, code: u16, reason: &'static str) {
+        let _ = self.why.set((code, reason));
+        self.over.cancel();
+    }
 }
 
 impl Closed {
@@ -63,6 +86,7 @@ impl Closed {
             Self::Refused(_) => Some(1008),
             Self::ServerGone | Self::ServerStalled | Self::DesktopEnded => Some(1012),
             Self::ViewerStalled => Some(1013),
+            Self::Dismissed { code, .. } => Some(*code),
         }
     }
 
@@ -98,13 +122,22 @@ impl Ending {
         self.cause.get().cloned().unwrap_or(Closed::ViewerLeft)
     }
 
-    /// Turns the two outer tokens into causes; returns when the relay ends.
-    pub(super) async fn watch(&self, stop: &CancellationToken, ended: &CancellationToken) {
+    /// Turns what happens outside into causes; returns when the relay ends.
+    pub(super) async fn watch(
+        &self,
+        stop: &CancellationToken,
+        ended: &CancellationToken,
+        dismissal: &Dismissal,
+    ) {
         tokio::select! {
             biased;
             () = self.over.cancelled() => {}
             () = stop.cancelled() => self.end(Closed::Stopping),
             () = ended.cancelled() => self.end(Closed::DesktopEnded),
+            () = dismissal.over.cancelled() => {
+                let (code, reason) = dismissal.why.get().copied().unwrap_or((1001, "gone"));
+                self.end(Closed::Dismissed { code, reason });
+            }
         }
     }
 }

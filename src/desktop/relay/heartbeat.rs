@@ -1,4 +1,4 @@
-//! Pings and their answers, without a clock.
+//! Pings and their answers, without a clock: for viewers, and for every other WebSocket.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
@@ -9,14 +9,15 @@ use tokio::time::Instant;
 
 /// When the viewer was last heard: written by one direction, read by the other.
 #[derive(Debug)]
-pub(super) struct Heard {
+pub struct Heard {
     start: Instant,
     after_ms: AtomicU64,
     deaf: AtomicBool,
 }
 
 impl Heard {
-    pub(super) fn new(start: Instant) -> Self {
+    /// Heard now.
+    pub fn new(start: Instant) -> Self {
         Self {
             start,
             after_ms: AtomicU64::new(0),
@@ -25,14 +26,14 @@ impl Heard {
     }
 
     /// A frame came.
-    pub(super) fn note(&self, now: Instant) {
+    pub fn note(&self, now: Instant) {
         let after = now.duration_since(self.start).as_millis();
         self.after_ms
             .store(u64::try_from(after).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// Frames are not read for now, because the server does not take input: silence proves nothing.
-    pub(super) fn set_deaf(&self, deaf: bool) {
+    pub fn set_deaf(&self, deaf: bool) {
         self.deaf.store(deaf, Ordering::Relaxed);
     }
 
@@ -44,9 +45,11 @@ impl Heard {
 
 /// What is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Beat {
+pub enum Beat {
     /// Nothing.
     Nothing,
+    /// The last ping was answered; ask again.
+    Answered,
     /// Send a ping.
     Ping,
     /// The viewer is silent.
@@ -55,7 +58,7 @@ pub(super) enum Beat {
 
 /// Decides when to ping and when to give up: `Quiet ─every─> Pinged ─within, heard─> Quiet`.
 #[derive(Debug)]
-pub(super) struct Heartbeat {
+pub struct Heartbeat {
     every: Duration,
     within: Duration,
     last: Instant,
@@ -63,7 +66,8 @@ pub(super) struct Heartbeat {
 }
 
 impl Heartbeat {
-    pub(super) fn new(every: Duration, within: Duration, now: Instant) -> Self {
+    /// The first ping is due after `every`.
+    pub fn new(every: Duration, within: Duration, now: Instant) -> Self {
         Self {
             every,
             within,
@@ -73,17 +77,18 @@ impl Heartbeat {
     }
 
     /// When [`Heartbeat::beat`] has something to say.
-    pub(super) fn due(&self) -> Instant {
+    pub fn due(&self) -> Instant {
         self.last + if self.pinged { self.within } else { self.every }
     }
 
     /// What is due at `now`.
-    pub(super) fn beat(&mut self, now: Instant, heard: &Heard) -> Beat {
+    pub fn beat(&mut self, now: Instant, heard: &Heard) -> Beat {
         if self.pinged && now >= self.last + self.within {
             if !heard.since(self.last) {
                 return Beat::Silent;
             }
             self.pinged = false;
+            return Beat::Answered;
         }
         if self.pinged || now < self.last + self.every {
             return Beat::Nothing;
@@ -91,6 +96,18 @@ impl Heartbeat {
         self.last = now;
         self.pinged = true;
         Beat::Ping
+    }
+}
+
+impl Heartbeat {
+    /// The ping was handed to the socket only now: the time to answer runs from here.
+    pub fn sent(&mut self, now: Instant) {
+        self.last = now;
+    }
+
+    /// Whether a ping has not been answered yet.
+    pub fn is_waiting(&self, heard: &Heard) -> bool {
+        self.pinged && !heard.since(self.last)
     }
 }
 
@@ -113,6 +130,10 @@ mod tests {
         heard.note(start + EVERY + Duration::from_secs(1));
         assert_eq!(
             heartbeat.beat(start + EVERY + WITHIN, &heard),
+            Beat::Answered
+        );
+        assert_eq!(
+            heartbeat.beat(start + EVERY + WITHIN, &heard),
             Beat::Nothing
         );
         assert_eq!(heartbeat.beat(start + EVERY * 2, &heard), Beat::Ping);
@@ -128,7 +149,7 @@ mod tests {
         heard.set_deaf(true);
         assert_eq!(
             heartbeat.beat(start + EVERY + WITHIN, &heard),
-            Beat::Nothing
+            Beat::Answered
         );
         heard.set_deaf(false);
         assert_eq!(heartbeat.beat(start + EVERY * 2, &heard), Beat::Ping);

@@ -36,16 +36,17 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{
     connect::{ConnectError, RfbStream, connect},
-    ending::Closed,
+    ending::{Closed, Dismissal},
+    heartbeat::{Beat, Heard, Heartbeat},
     socket::{Incoming, Outgoing, SocketError, ViewerReader, ViewerWriter},
 };
-use self::{ending::Ending, heartbeat::Heard, to_server::ToServer, to_viewer::ToViewer};
+use self::{ending::Ending, to_server::ToServer, to_viewer::ToViewer};
 use super::{
     gate::Gate,
     rfb::{Activity, Handshake},
     viewers::Traffic,
 };
-use crate::telemetry::{Direction, DirectionLabels, Metrics};
+use crate::telemetry::{Direction, DirectionLabels, Metrics, Probes};
 
 /// Bytes read from the RFB server at once. Larger was not faster (32, 64, 128 and 256 KiB were measured), and the
 /// limit on a stalled viewer is per chunk: what takes one every 30 s is alive.
@@ -85,6 +86,10 @@ pub struct RelayOptions {
     pub stop: CancellationToken,
     /// The desktop's run has ended: the viewer is closed with 1012.
     pub ended: CancellationToken,
+    /// Whoever let the viewer in may want it out.
+    pub dismissal: Dismissal,
+    /// Counts pings.
+    pub probes: Probes,
     /// Byte counts of this viewer, from its entry in the registry.
     pub traffic: Arc<Traffic>,
     /// Byte counts of all viewers.
@@ -169,7 +174,7 @@ where
     tokio::join!(
         inward.run(reader, to_server),
         outward.run(writer, &mut from_server),
-        ending.watch(&options.stop, &options.ended),
+        ending.watch(&options.stop, &options.ended, &options.dismissal),
     );
     drain(from_server, options.timings.farewell).await;
     ending.cause()

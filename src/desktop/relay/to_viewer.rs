@@ -15,7 +15,10 @@ use super::{
     heartbeat::{Beat, Heard, Heartbeat},
     socket::{Outgoing, ViewerWriter},
 };
-use crate::desktop::rfb::Handshake;
+use crate::{
+    desktop::rfb::Handshake,
+    telemetry::{Probe, Probes},
+};
 
 pub(super) struct ToViewer<'a> {
     pub(super) ending: &'a Ending,
@@ -23,6 +26,31 @@ pub(super) struct ToViewer<'a> {
     pub(super) heard: &'a Heard,
     pub(super) options: &'a RelayOptions,
     pub(super) bytes: Counter,
+}
+
+/// Counts the ping that has no answer when the relay ends.
+struct Waiting<'a> {
+    probes: &'a Probes,
+    ending: &'a Ending,
+    asked: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.asked {
+            return;
+        }
+        let left = matches!(
+            self.ending.cause(),
+            Closed::ViewerLeft | Closed::ViewerLost(_)
+        );
+        let left = left && self.ending.over().is_cancelled();
+        self.probes.count(if left {
+            Probe::PeerClosed
+        } else {
+            Probe::Cancelled
+        });
+    }
 }
 
 impl ToViewer<'_> {
@@ -53,12 +81,33 @@ impl ToViewer<'_> {
         let mut heartbeat = Heartbeat::new(timings.ping_every, timings.pong_within, Instant::now());
         let mut buffer = BytesMut::new();
         let mut in_handshake = true;
+        let mut waiting = Waiting {
+            probes: &self.options.probes,
+            ending: self.ending,
+            asked: false,
+        };
         loop {
+            waiting.asked = heartbeat.is_waiting(self.heard);
             // Asked here and not by the timer alone, which a server that always has more would starve.
             match heartbeat.beat(Instant::now(), self.heard) {
                 Beat::Nothing => {}
-                Beat::Ping => self.send(Outgoing::Ping, writer).await?,
-                Beat::Silent => return Err(Closed::ViewerSilent),
+                Beat::Answered => {
+                    self.options.probes.count(Probe::Ok);
+                    continue;
+                }
+                Beat::Ping => {
+                    let sent = self.send(Outgoing::Ping, writer).await;
+                    heartbeat.sent(Instant::now());
+                    if sent.is_err() && !self.ending.over().is_cancelled() {
+                        self.options.probes.count(Probe::Error);
+                    }
+                    sent?;
+                }
+                Beat::Silent => {
+                    self.options.probes.count(Probe::Timeout);
+                    waiting.asked = false;
+                    return Err(Closed::ViewerSilent);
+                }
             }
             // Takes back the memory of the last chunk, which the writer has let go of.
             buffer.reserve(CHUNK);

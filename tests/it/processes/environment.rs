@@ -58,7 +58,7 @@ async fn a_chat_cannot_be_forged() {
     let answer = request.send().await.expect("an answer");
     let (_, answer) = crate::support::daemon::json(answer).await;
     assert_eq!(answer["result"]["output"], format!("{CHAT} {CHAT}\n"));
-    let wanted = format!("chat_id={CHAT}");
+    let wanted = format!("chat_id=\"{CHAT}\"");
     let logged = |log: String| {
         let mut lines = log.lines();
         lines.any(|line| line.contains("processes/start") && line.contains(&wanted))

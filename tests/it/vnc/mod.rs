@@ -51,14 +51,14 @@ impl Viewer {
     }
 
     /// The whole screen.
-    async fn look(&mut self) {
+    pub async fn look(&mut self) {
         self.client.request(false).await.expect("sent");
         let update = timeout(PATIENCE, self.client.update()).await;
         update.expect("in time").expect("an update");
     }
 
     /// Waits until the daemon closes.
-    async fn closed(mut self) -> (u16, String) {
+    pub async fn closed(mut self) -> (u16, String) {
         // What still comes as pixels is thrown away, so that the close frame behind it is reached.
         let gone = async { while self.client.update().await.is_ok() {} };
         timeout(PATIENCE, gone).await.expect("closed in time");

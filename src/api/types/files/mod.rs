@@ -9,4 +9,5 @@ pub mod names;
 pub mod search;
 pub mod time;
 pub mod tree;
+pub mod watch;
 pub mod write;

@@ -15,10 +15,11 @@ use super::{
 };
 use crate::{
     api::{error::ApiError, files::query::invalid},
+    proc::excerpt::clean,
     vfs::{
         entry::Time,
         order::MountOrder,
-        table::{Mode, Mount},
+        table::{Mode, Mount, Origin},
     },
 };
 
@@ -38,8 +39,14 @@ pub struct MountBody {
     pub source: String,
     /// `rw` or `ro`.
     pub mode: &'static str,
-    /// `ready`.
+    /// `ready`, or `failed`: it could not be made again at the start.
     pub state: &'static str,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Of a memory mount that was made again: it is empty.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub contents_lost: bool,
     /// What it can do.
     pub capabilities: Vec<&'static str>,
     /// Its options, as they were understood.
@@ -73,6 +80,10 @@ impl From<&Mount> for MountBody {
     fn from(mount: &Mount) -> Self {
         let at = shown(&mount.at().to_bytes());
         let (label, usage) = (mount.label(), mount.provider().usage());
+        let error = match mount.origin() {
+            Origin::Failed(reason) => Some(clean(reason.as_bytes())),
+            Origin::Made | Origin::Restored => None,
+        };
         Self {
             id: mount.id().to_string(),
             at: at.text,
@@ -83,7 +94,9 @@ impl From<&Mount> for MountBody {
                 Mode::ReadWrite => "rw",
                 Mode::ReadOnly => "ro",
             },
-            state: "ready",
+            state: if error.is_some() { "failed" } else { "ready" },
+            error,
+            contents_lost: *mount.origin() == Origin::Restored && label.provider == "memory",
             capabilities: mount.provider().capabilities().words(),
             options: label.options.iter().cloned().collect(),
             stats: MountStats {
@@ -127,7 +140,7 @@ pub struct MountOrderBody {
     pub mode: Option<String>,
     /// Not taken yet.
     pub chat: Option<String>,
-    /// Whether it is made again at the next start. Not taken yet.
+    /// Whether it is made again at the next start; default false.
     pub keep: Option<bool>,
     /// `host`: `directory`, `one_file_system`; `memory`: `quota_bytes`, `max_entries`; `git`: `repository`, `revision`,
     /// `subdirectory`.
@@ -139,12 +152,8 @@ pub struct MountOrderBody {
 impl MountOrderBody {
     /// Checks it. Each wrong option is named.
     pub fn check(self) -> Result<MountOrder, ApiError> {
-        let unsupported = [
-            (self.chat.is_some(), "chat"),
-            (self.keep == Some(true), "keep"),
-        ];
-        if let Some((_, field)) = unsupported.iter().find(|(given, _)| *given) {
-            return Err(invalid(field, "cannot be given yet").with_code("not_supported"));
+        if self.chat.is_some() {
+            return Err(invalid("chat", "cannot be given yet").with_code("not_supported"));
         }
         let at = given("at", self.at.as_deref(), self.at_base64.as_deref())?;
         let mut bad = Vec::new();

@@ -181,16 +181,14 @@ pub struct FindingBody {
 }
 
 impl FindingBody {
-    /// A finding as a client sees it; `code` names the failure of one that is a failure.
+    /// A finding as a client sees it, in a file of this path; `code` names the failure of one that is a failure.
     pub fn new(
         finding: Finding,
+        path: &[u8],
         counts: bool,
         code: impl FnOnce(&crate::vfs::fault::Fault) -> &'static str,
     ) -> Self {
-        let path = match &finding {
-            Finding::Match(path, _) | Finding::File(path, _) | Finding::Failed(path, _) => path,
-        };
-        let path = shown(&path.to_bytes());
+        let path = shown(path);
         let body = Self {
             path: path.text,
             path_base64: path.base64,

@@ -1,6 +1,6 @@
 //! Wire types of the routes that list and change the tree.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::{
@@ -156,12 +156,19 @@ pub struct ListAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path_base64: Option<String>,
     /// Each directory before its contents.
-    pub entries: Vec<EntryBody>,
+    #[serde(serialize_with = "entries")]
+    #[schema(value_type = Vec<EntryBody>)]
+    pub entries: Vec<Described>,
     /// What below it could not be read.
     pub errors: Vec<PathError>,
     /// To be sent as `cursor` for what follows; absent at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
+}
+
+/// One after the other: as bodies, all entries of a large directory together would be several times as much.
+fn entries<S: Serializer>(entries: &[Described], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(entries.iter().map(EntryBody::from))
 }
 
 /// Answer of `GET /api/v0/glob`.
@@ -329,7 +336,7 @@ pub struct MoveAnswer {
     /// Under its new name.
     #[serde(flatten)]
     pub entry: EntryBody,
-    /// What the destination cannot hold: `owner`, `modes`, `times`.
+    /// What the destination cannot hold: `owner`, `modes`, `times`, `xattrs`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<&'static str>,
     /// What of the source could not be removed.
@@ -348,7 +355,7 @@ pub struct CopyAnswer {
     pub bytes: u64,
     /// FIFOs, sockets and devices that were not.
     pub skipped: u64,
-    /// What the destination cannot hold: `owner`, `modes`, `times`.
+    /// What the destination cannot hold: `owner`, `modes`, `times`, `xattrs`.
     pub lost: Vec<&'static str>,
 }
 
