@@ -57,7 +57,8 @@ pub fn parse_with_file(
     let Some((name, sub)) = first.subcommand() else {
         return Ok((first, Vec::new()));
     };
-    if sub.try_get_raw("listen").is_err() {
+    // Asked from the definition: what was parsed says only in debug builds that it has no such argument.
+    if !settings(command, name).any(|arg| arg.get_id() == "listen") {
         return Ok((first, Vec::new())); // not a command with settings
     }
     check_variables(command, name, environment)?;
