@@ -9,6 +9,7 @@ mod http;
 mod process;
 #[path = "git/rows.rs"]
 mod rows;
+mod served;
 mod stats;
 mod table;
 

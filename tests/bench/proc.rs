@@ -17,6 +17,7 @@ mod peers;
 mod process;
 #[path = "proc/rows.rs"]
 mod rows;
+mod served;
 #[path = "proc/shell.rs"]
 mod shell;
 mod stats;

@@ -12,6 +12,7 @@ mod peers;
 mod process;
 #[path = "vfs/rows/mod.rs"]
 mod rows;
+mod served;
 mod stats;
 mod table;
 #[path = "vfs/trees.rs"]

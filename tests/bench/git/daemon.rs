@@ -1,90 +1,45 @@
 //! The daemon under test, and those who watch through it.
 
-use std::{
-    fs::{self, File},
-    io::{BufRead, BufReader},
-    net::TcpStream,
-    path::{Path, PathBuf},
-    process::{ChildStdout, Stdio},
-    time::Duration,
-};
+use std::{net::TcpStream, path::Path, time::Duration};
 
 use serde_json::Value;
 use tokio_tungstenite::tungstenite::{
     Message, WebSocket, client::IntoClientRequest, handshake::client::Request,
 };
 
-use crate::{
-    Outcome,
-    cleanup::Place,
-    http::Client,
-    process::{Running, program},
-};
+use crate::{Outcome, cleanup::Place, http::Client, served::Served};
 
-/// A running daemon. Dropping it stops it in order.
+/// A running daemon, and who asks it.
 #[derive(Debug)]
-pub(crate) struct Ours {
-    running: Running,
-    /// Open as long as the daemon may say something.
-    _stdout: BufReader<ChildStdout>,
-    address: String,
-    token: PathBuf,
-}
+pub(crate) struct Ours(Served);
 
 impl Ours {
-    /// Starts it without a desktop.
+    /// Starts it.
     pub(crate) fn start(place: &Place) -> Outcome<Self> {
-        let folder = place.folder("daemon-")?;
-        let mut command = program(place, place.daemon());
-        command
-            .args(["serve", "--listen", "127.0.0.1:0", "--desktop", "off"])
-            .arg("--state-dir")
-            .arg(folder.join("state"))
-            .arg("--runtime-dir")
-            .arg(folder.join("run"))
-            .env("HOME", &folder)
-            .env_remove("RUST_LOG")
-            .stdout(Stdio::piped())
-            .stderr(File::create(folder.join("log"))?);
-        let mut child = command.spawn()?;
-        let mut stdout = BufReader::new(child.stdout.take().ok_or("stdout is piped")?);
-        let running = Running(child);
-        let mut line = String::new();
-        stdout.read_line(&mut line)?;
-        let address = line.trim().strip_prefix("deskd listening on http://");
-        Ok(Self {
-            address: address.ok_or("the daemon does not listen")?.to_owned(),
-            token: folder.join("state/token"),
-            running,
-            _stdout: stdout,
-        })
+        Ok(Self(Served::start(place)?))
     }
 
     /// Its process id.
     pub(crate) fn pid(&self) -> u32 {
-        self.running.pid()
-    }
-
-    fn token(&self) -> Outcome<String> {
-        Ok(fs::read_to_string(&self.token)?.trim().to_owned())
+        self.0.pid()
     }
 
     /// A connection to it.
     pub(crate) fn client(&self) -> Outcome<Client> {
-        Client::connect(&self.address, &self.token()?)
+        self.0.client()
     }
 
     /// One who watches a repository, with the first message behind it.
     pub(crate) fn watch(&self, repository: &Path) -> Outcome<Watcher> {
         let url = format!(
             "ws://{}/api/v0/git/watch?path={}",
-            self.address,
+            self.0.address,
             repository.display()
         );
         let mut request: Request = url.into_client_request()?;
-        let value = format!("Bearer {}", self.token()?).parse()?;
+        let value = format!("Bearer {}", self.0.token).parse()?;
         request.headers_mut().insert("authorization", value);
-        let stream = TcpStream::connect(&self.address)?;
+        let stream = TcpStream::connect(&self.0.address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_mins(1)))?;
         let (socket, _) = tokio_tungstenite::tungstenite::client(request, stream)

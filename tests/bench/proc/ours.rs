@@ -1,82 +1,44 @@
 //! The daemon under test, without a desktop.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
-    path::PathBuf,
-    process::{ChildStdout, Stdio},
     time::Duration,
 };
 
 use serde_json::{Value, json};
 
-use crate::{
-    Outcome,
-    cleanup::Place,
-    http::Client,
-    process::{Running, program},
-};
+use crate::{Outcome, cleanup::Place, http::Client, served::Served};
 
-/// A running daemon. Dropping it stops it in order.
+/// A running daemon with its keeper.
 #[derive(Debug)]
-pub(crate) struct Ours {
-    running: Running,
-    /// Open as long as the daemon may say something.
-    _stdout: BufReader<ChildStdout>,
-    address: String,
-    token: PathBuf,
-}
+pub(crate) struct Ours(Served);
 
 impl Ours {
     /// Starts it, and its keeper with a first command.
     pub(crate) fn start(place: &Place) -> Outcome<Self> {
-        let folder = place.folder("daemon-")?;
-        let mut command = program(place, place.daemon());
-        command
-            .args(["serve", "--listen", "127.0.0.1:0", "--desktop", "off"])
-            .arg("--state-dir")
-            .arg(folder.join("state"))
-            .arg("--runtime-dir")
-            .arg(folder.join("run"))
-            .env("HOME", &folder)
-            .env_remove("RUST_LOG")
-            .stdout(Stdio::piped())
-            .stderr(File::create(folder.join("log"))?);
-        let mut child = command.spawn()?;
-        let mut stdout = BufReader::new(child.stdout.take().ok_or("stdout is piped")?);
-        let running = Running(child);
-        let mut line = String::new();
-        stdout.read_line(&mut line)?;
-        let address = line.trim().strip_prefix("deskd listening on http://");
-        let ours = Self {
-            address: address.ok_or("the daemon does not listen")?.to_owned(),
-            token: folder.join("state/token"),
-            running,
-            _stdout: stdout,
-        };
+        let ours = Self(Served::start(place)?);
         ours.client()?.run(&json!({"argv": ["true"]}))?;
         Ok(ours)
     }
 
     /// A connection to it.
     pub(crate) fn client(&self) -> Outcome<Commands> {
-        let token = fs::read_to_string(&self.token)?;
         Ok(Commands {
-            client: Client::connect(&self.address, token.trim())?,
+            client: self.0.client()?,
             last: String::new(),
         })
     }
 
     /// A client that is attached to a process.
     pub(crate) fn attach(&self, id: &str) -> Outcome<Attached> {
-        let token = fs::read_to_string(&self.token)?;
-        Attached::connect(&self.address, token.trim(), id)
+        Attached::connect(&self.0.address, &self.0.token, id)
     }
 
     /// Daemon and keeper.
     pub(crate) fn pids(&self) -> Outcome<(u32, u32)> {
-        let daemon = self.running.pid();
+        let daemon = self.0.pid();
         for task in fs::read_dir(format!("/proc/{daemon}/task"))? {
             let children = fs::read_to_string(task?.path().join("children"))?;
             if let Some(keeper) = children.split_whitespace().next() {

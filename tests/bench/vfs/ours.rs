@@ -2,11 +2,9 @@
 
 use std::{
     fmt::Write as _,
-    fs::{self, File},
-    io::{BufRead, BufReader},
+    fs,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
-    process::{ChildStdout, Stdio},
     time::Duration,
 };
 
@@ -16,59 +14,29 @@ use crate::{
     Outcome,
     cleanup::Place,
     http::Client,
-    process::{Running, peak, program, reset_peak, resident},
+    process::{peak, reset_peak, resident},
+    served::Served,
     wire::Wire,
 };
 
-/// A running daemon. Dropping it stops it in order.
+/// A running daemon, and who asks it.
 #[derive(Debug)]
-pub(crate) struct Ours {
-    running: Running,
-    /// Open as long as the daemon may say something.
-    _stdout: BufReader<ChildStdout>,
-    address: String,
-    token: String,
-}
+pub(crate) struct Ours(Served);
 
 impl Ours {
     /// Starts it.
     pub(crate) fn start(place: &Place) -> Outcome<Self> {
-        let folder = place.folder("daemon-")?;
-        let mut command = program(place, place.daemon());
-        command
-            .args(["serve", "--listen", "127.0.0.1:0", "--desktop", "off"])
-            .arg("--state-dir")
-            .arg(folder.join("state"))
-            .arg("--runtime-dir")
-            .arg(folder.join("run"))
-            .env("HOME", &folder)
-            .env_remove("RUST_LOG")
-            .stdout(Stdio::piped())
-            .stderr(File::create(folder.join("log"))?);
-        let mut child = command.spawn()?;
-        let mut stdout = BufReader::new(child.stdout.take().ok_or("stdout is piped")?);
-        let running = Running(child);
-        let mut line = String::new();
-        stdout.read_line(&mut line)?;
-        let address = line.trim().strip_prefix("deskd listening on http://");
-        let address = address.ok_or("the daemon does not listen")?.to_owned();
-        let token = fs::read_to_string(folder.join("state/token"))?;
-        Ok(Self {
-            address,
-            token: token.trim().to_owned(),
-            running,
-            _stdout: stdout,
-        })
+        Ok(Self(Served::start(place)?))
     }
 
     /// A connection for requests and answers that fit into memory.
     pub(crate) fn client(&self) -> Outcome<Client> {
-        Client::connect(&self.address, &self.token)
+        self.0.client()
     }
 
     /// A connection for streams.
     pub(crate) fn wire(&self) -> Outcome<Wire> {
-        Wire::connect(&self.address, &self.token)
+        Wire::connect(&self.0.address, &self.0.token)
     }
 
     /// Sends JSON, wants this status, and gives what came back with the time it took.
@@ -81,7 +49,7 @@ impl Ours {
 
     /// How much more memory was resident at once during some work than before it, in MiB.
     pub(crate) fn growth(&self, work: impl FnOnce() -> Outcome<()>) -> Outcome<f64> {
-        let pid = self.running.pid();
+        let pid = self.0.pid();
         reset_peak(pid)?;
         let before = resident(pid)?;
         work()?;
