@@ -56,22 +56,28 @@ prepare_e2e() {
     fi
 }
 
+# python_install FOLDER: exactly what its list names, in a .venv of its own.
+python_install() {
+    local folder=$1 stamp="$1/.venv/.deskd-stamp" wanted
+    # What is compiled in it is for one version of Python.
+    wanted="$(python3 --version) $(sha256sum "$folder/requirements.txt")"
+    if [[ ! -f $stamp || $(<"$stamp") != "$wanted" ]]; then
+        say "installing the packages of $folder"
+        python3 -m venv --clear "$folder/.venv" >&2
+        "$folder/.venv/bin/pip" install --quiet --disable-pip-version-check --no-deps \
+            --requirement "$folder/requirements.txt" >&2
+        "$folder/.venv/bin/pip" check >&2
+        printf '%s' "$wanted" >"$stamp"
+    fi
+}
+
 # The packages of the agent loops: what their lists name, and nothing else.
 prepare_examples() {
-    local folder=examples/typescript stamp=examples/python/.venv/.deskd-stamp wanted
+    local folder=examples/typescript
     if ! npm_current "$folder"; then
         say "installing the packages of $folder"
         npm_install "$folder"
         npm_stamp "$folder"
     fi
-    # What is compiled in it is for one version of Python.
-    wanted="$(python3 --version) $(sha256sum examples/python/requirements.txt)"
-    if [[ ! -f $stamp || $(<"$stamp") != "$wanted" ]]; then
-        say "installing the packages of examples/python"
-        python3 -m venv --clear examples/python/.venv >&2
-        examples/python/.venv/bin/pip install --quiet --disable-pip-version-check --no-deps \
-            --requirement examples/python/requirements.txt >&2
-        examples/python/.venv/bin/pip check >&2
-        printf '%s' "$wanted" >"$stamp"
-    fi
+    python_install examples/python
 }

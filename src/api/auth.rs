@@ -113,6 +113,11 @@ impl Auth {
             .is_some_and(|token| bool::from(digest(candidate).ct_eq(&token)))
     }
 
+    /// The name of this daemon's cookie, when it has a token.
+    pub(super) fn cookie_name(&self) -> Option<&str> {
+        self.cookie.as_ref().map(|cookie| cookie.name.as_str())
+    }
+
     /// What a cookie of ours says; `find` looks up a scoped token.
     fn cookie(&self, headers: &HeaderMap, find: &dyn Fn(Secret<'_>) -> Found) -> Shown {
         let Some(cookie) = &self.cookie else {

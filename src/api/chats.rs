@@ -53,7 +53,7 @@ pub async fn list_chats(
 
 /// One chat with all its children.
 #[utoipa::path(get, path = "/api/v0/chats/{id}", tag = "chats",
-    params(("id" = String, Path, description = "Its id")),
+    params(("id" = String, Path, description = "Its id", format = Uuid)),
     responses((status = 200, description = "The chat", body = ChatBody),
               (status = 400, description = "`invalid_chat_id`", body = ErrorBody),
               (status = 404, description = "`chat_not_found`", body = ErrorBody)))]
@@ -76,7 +76,7 @@ fn body(api: &ApiState, info: ChatInfo) -> Json<ChatBody> {
 
 /// Makes a chat known, or changes its parent and title.
 #[utoipa::path(put, path = "/api/v0/chats/{id}", tag = "chats", request_body = ChatChangeBody,
-    params(("id" = String, Path, description = "Its id")),
+    params(("id" = String, Path, description = "Its id", format = Uuid)),
     responses((status = 200, description = "The chat", body = ChatBody),
               (status = 400, description = "`invalid_chat_id`, `invalid_field`, `invalid_json`", body = ErrorBody),
               (status = 409, description = "`chat_cycle`, `chat_too_deep`, `parent_archived`", body = ErrorBody),
@@ -97,7 +97,7 @@ pub async fn change_chat(
 
 /// Archives a chat with everything below it, or brings it back with what was archived with it. Bookkeeping: nothing is ended.
 #[utoipa::path(post, path = "/api/v0/chats/{id}/archive", tag = "chats", request_body = Option<ArchiveBody>,
-    params(("id" = String, Path, description = "Its id")),
+    params(("id" = String, Path, description = "Its id", format = Uuid)),
     responses((status = 200, description = "The chat", body = ChatBody),
               (status = 400, description = "`invalid_chat_id`, `invalid_field`, `invalid_json`", body = ErrorBody),
               (status = 404, description = "`chat_not_found`", body = ErrorBody),
@@ -115,7 +115,7 @@ pub async fn archive_chat(
 /// Deletes a chat: its streams are closed, its tokens revoked, its processes ended and forgotten, its paths forgotten. The
 /// answer comes when no process is left. Files, recordings and the desktop are not touched.
 #[utoipa::path(delete, path = "/api/v0/chats/{id}", tag = "chats",
-    params(("id" = String, Path, description = "Its id"), DeleteChatQuery),
+    params(("id" = String, Path, description = "Its id", format = Uuid), DeleteChatQuery),
     responses((status = 200, description = "It is gone", body = DeleteChatAnswer),
               (status = 400, description = "`invalid_chat_id`, `invalid_field`", body = ErrorBody),
               (status = 404, description = "`chat_not_found`", body = ErrorBody),

@@ -65,8 +65,10 @@ pub struct EventsQuery {
     /// Cursor to begin at, default 0; `Last-Event-ID` goes before.
     pub since: Option<u64>,
     /// Which stream.
+    #[param(inline)]
     pub stream: Option<StreamName>,
     /// `text` (default) or `base64`.
+    #[param(inline)]
     pub encoding: Option<Encoding>,
 }
 
@@ -88,6 +90,7 @@ pub struct AttachQuery {
     /// Cursor to begin at; default: now.
     pub since: Option<u64>,
     /// Which stream.
+    #[param(inline)]
     pub stream: Option<StreamName>,
 }
 

@@ -63,12 +63,17 @@ pub fn router(state: ApiState) -> Router {
         .with_state(state)
 }
 
+/// What describes each route.
+#[cfg(test)]
+fn descriptions() -> Vec<table::Describe> {
+    let routes = route_table().merge(chat_routes()).merge(git_routes());
+    routes.merge(run_once_routes()).split().1
+}
+
 /// The OpenAPI document of all routes.
 #[cfg(test)]
 fn document() -> utoipa::openapi::OpenApi {
-    let routes = route_table().merge(chat_routes()).merge(git_routes());
-    let (_, describe) = routes.merge(run_once_routes()).split();
-    table::document_of(openapi::document(), &describe)
+    table::document_of(openapi::document(None), &descriptions())
 }
 
 /// The route table, top to bottom. What a route asks of a token stands in [`scope`].

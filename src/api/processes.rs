@@ -20,8 +20,8 @@ use super::{
     tool_call::{Cancel, ForToolCall},
     types::{
         process_answers::{
-            EntryBody, GapBody, ListAnswer, MessageAnswer, OutputBody, StartAnswer, TokenAnswer,
-            TruncatedBody, state_name,
+            GapBody, MessageAnswer, OutputBody, ProcessBody, ProcessListAnswer, StartAnswer,
+            TokenAnswer, TruncatedBody, state_name,
         },
         processes::{LONGEST_WAIT, ListQuery, OutputFormat, OutputQuery, SignalBody, StartBody},
         tool_calls::{CancelAnswer, ToolCallHeaders},
@@ -159,7 +159,7 @@ async fn wait_until(
 
 /// Processes of the caller, running ones first, then the newest.
 #[utoipa::path(get, path = "/api/v0/processes/list", tag = "processes", params(ListQuery),
-    responses((status = 200, description = "At most `limit` of them", body = ListAnswer),
+    responses((status = 200, description = "At most `limit` of them", body = ProcessListAnswer),
               (status = 400, description = "`invalid_field`", body = ErrorBody)))]
 pub async fn list_processes(
     State(api): State<ApiState>,
@@ -167,8 +167,8 @@ pub async fn list_processes(
     CheckedQuery(query): CheckedQuery<ListQuery>,
 ) -> Result<Response, ApiError> {
     let (found, total) = api.processes().list(&caller, &query.check()?).await;
-    let processes = found.iter().map(|entry| EntryBody::from(&**entry));
-    let answer = ListAnswer {
+    let processes = found.iter().map(|entry| ProcessBody::from(&**entry));
+    let answer = ProcessListAnswer {
         processes: processes.collect(),
         total,
     };
@@ -199,7 +199,7 @@ pub async fn find_token(
 /// One process.
 #[utoipa::path(get, path = "/api/v0/processes/{id}", tag = "processes",
     params(("id" = String, Path, description = "Its id")),
-    responses((status = 200, description = "The process", body = EntryBody),
+    responses((status = 200, description = "The process", body = ProcessBody),
               (status = 404, description = "`process_not_found`", body = ErrorBody)))]
 pub async fn describe_process(
     State(api): State<ApiState>,
@@ -207,7 +207,7 @@ pub async fn describe_process(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
     let entry = find(&api, &caller, id)?;
-    Ok(JsonAnswer(EntryBody::from(&*entry)).into_response())
+    Ok(JsonAnswer(ProcessBody::from(&*entry)).into_response())
 }
 
 /// Forgets an exited process, its output and its token.
@@ -450,7 +450,7 @@ pub async fn signal_process(
 
 /// Cancels a tool call: ends the process that it started, or sees to it that it will not run when it comes.
 #[utoipa::path(post, path = "/api/v0/processes/{uuid}/cancel", tag = "processes",
-    params(("uuid" = String, Path, description = "Id of the tool call"), ToolCallHeaders),
+    params(("uuid" = String, Path, description = "Id of the tool call", format = Uuid), ToolCallHeaders),
     responses((status = 200, description = "It has ended, or will not run", body = CancelAnswer),
               (status = 400, description = "`invalid_field`: no headers, bad ones, or of another tool call", body = ErrorBody),
               (status = 409, description = "`stale_tool_call`, `agent_started_after_tool_call`", body = ErrorBody)))]

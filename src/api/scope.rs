@@ -1,7 +1,10 @@
 //! Which scope a route needs: one table, a row a route. A route without a row needs `admin`.
 
 use axum::http::Method;
-use utoipa::openapi::{OpenApi, path::Operation, security::SecurityRequirement};
+use utoipa::openapi::{
+    ContentBuilder, OpenApi, Ref, RefOr, ResponseBuilder, path::Operation,
+    security::SecurityRequirement,
+};
 
 use crate::chat::scope::{
     Scope::{self, Admin, DesktopControl, DesktopView, FilesRead, FilesWrite, Git, Process},
@@ -177,13 +180,66 @@ pub fn missing(need: Need, scopes: Scopes) -> Option<Scope> {
 
 /// Names the scope of each operation in the document.
 pub(super) fn describe(document: &mut OpenApi) {
+    let schemes = document
+        .components
+        .iter()
+        .flat_map(|all| all.security_schemes.keys());
+    let ways: Vec<String> = schemes.cloned().collect();
     for (method, path, operation) in operations(document) {
-        let scopes = match row(method, &path).unwrap_or(ADMIN) {
-            Need::Nothing | Need::Token => continue,
-            Need::All(scopes) => scopes.iter().map(|scope| scope.name()),
+        let scopes: Vec<_> = match row(method, &path).unwrap_or(ADMIN) {
+            Need::Nothing => {
+                operation.security = Some(Vec::new());
+                add_door(operation, &["403", "421"]);
+                continue;
+            }
+            Need::Token => Vec::new(),
+            Need::All(scopes) => scopes.iter().map(|scope| scope.name()).collect(),
         };
-        let ways = ["bearer", "cookie"].map(|way| SecurityRequirement::new(way, scopes.clone()));
-        operation.security = Some(ways.into());
+        let needed = ways
+            .iter()
+            .map(|way| SecurityRequirement::new(way, scopes.clone()));
+        operation.security = Some(needed.collect());
+        add_door(operation, &["401", "403", "421"]);
+    }
+    let components = document.components.get_or_insert_default();
+    for (status, description) in DOOR {
+        let content = ContentBuilder::new()
+            .schema(Some(Ref::from_schema_name("ErrorBody")))
+            .build();
+        let response = ResponseBuilder::new()
+            .description(description)
+            .content("application/json", content)
+            .build();
+        components
+            .responses
+            .insert(format!("Door{status}"), response.into());
+    }
+}
+
+/// What the door answers, before a route sees the request.
+const DOOR: [(&str, &str); 3] = [
+    (
+        "401",
+        "`unauthorized`, `token_expired`, `token_revoked`: no token, or none that is known",
+    ),
+    (
+        "403",
+        "`origin_not_allowed`, `scope_required`, `chat_not_allowed`: the page, or what the token may do",
+    ),
+    (
+        "421",
+        "`host_not_allowed`: the Host header names another machine",
+    ),
+];
+
+/// Adds the answers of the door that the operation does not describe itself.
+fn add_door(operation: &mut Operation, statuses: &[&str]) {
+    for status in statuses {
+        operation
+            .responses
+            .responses
+            .entry((*status).to_owned())
+            .or_insert_with(|| RefOr::Ref(Ref::from_response_name(format!("Door{status}"))));
     }
 }
 

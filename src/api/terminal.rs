@@ -32,6 +32,7 @@ const BODY_IDLE: Duration = Duration::from_secs(30);
     params(("id" = String, Path, description = "Its id"), StdinQuery),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses((status = 200, description = "All of it was taken", body = StdinAnswer),
+              (status = 400, description = "`invalid_field`: a wrong query", body = ErrorBody),
               (status = 404, description = "`process_not_found`", body = ErrorBody),
               (status = 408, description = "`request_timeout`: the body did not go on for 30 s", body = ErrorBody),
               (status = 409, description = "`stdin_not_open`, `stdin_closed` (with `written`)", body = ErrorBody),

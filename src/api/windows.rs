@@ -25,8 +25,9 @@ pub async fn list_windows(
 
 /// Shows a window, raises it and gives it the keyboard.
 #[utoipa::path(post, path = "/api/v0/desktop/windows/{id}/focus", tag = "desktop",
-    params(("id" = String, Path, description = "Window id, decimal or with 0x")),
+    params(("id" = String, Path, description = "Window id, decimal or with 0x", pattern = "^(0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10})$")),
     responses((status = 200, description = "The window as it is now", body = WindowBody),
+              (status = 400, description = "`invalid_request`: no id of a window", body = ErrorBody),
               (status = 404, description = "`no_such_window`", body = ErrorBody),
               (status = 409, description = "`no_effect`: nothing was seen of it within 1 s", body = ErrorBody),
               (status = 503, description = "The desktop cannot start, `no_window_manager`, or `busy`", body = ErrorBody)))]
@@ -39,8 +40,9 @@ pub async fn focus_window(
 
 /// Asks a window's program to close it. The program may ask back, and then this is 409.
 #[utoipa::path(post, path = "/api/v0/desktop/windows/{id}/close", tag = "desktop",
-    params(("id" = String, Path, description = "Window id, decimal or with 0x")),
+    params(("id" = String, Path, description = "Window id, decimal or with 0x", pattern = "^(0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10})$")),
     responses((status = 204, description = "It is gone"),
+              (status = 400, description = "`invalid_request`: no id of a window", body = ErrorBody),
               (status = 404, description = "`no_such_window`", body = ErrorBody),
               (status = 409, description = "`no_effect`: it was there after 1 s", body = ErrorBody),
               (status = 503, description = "The desktop cannot start, `no_window_manager`, or `busy`", body = ErrorBody)))]
@@ -58,9 +60,9 @@ pub async fn close_window(
 
 /// Puts the top left corner of a window there, in native pixels; its frame goes around it.
 #[utoipa::path(post, path = "/api/v0/desktop/windows/{id}/move", tag = "desktop", request_body = MoveBody,
-    params(("id" = String, Path, description = "Window id, decimal or with 0x")),
+    params(("id" = String, Path, description = "Window id, decimal or with 0x", pattern = "^(0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10})$")),
     responses((status = 200, description = "The window as it is now: the window manager may have granted less", body = WindowBody),
-              (status = 400, description = "A coordinate is out of range", body = ErrorBody),
+              (status = 400, description = "`invalid_request`: no id of a window, or a coordinate out of range", body = ErrorBody),
               (status = 404, description = "`no_such_window`", body = ErrorBody),
               (status = 409, description = "`no_effect`: nothing was seen of it within 1 s", body = ErrorBody),
               (status = 503, description = "The desktop cannot start, `no_window_manager`, or `busy`", body = ErrorBody)))]
@@ -74,9 +76,9 @@ pub async fn move_window(
 
 /// Gives a window a size in native pixels, as far as its program takes such sizes.
 #[utoipa::path(post, path = "/api/v0/desktop/windows/{id}/resize", tag = "desktop", request_body = WindowSizeBody,
-    params(("id" = String, Path, description = "Window id, decimal or with 0x")),
+    params(("id" = String, Path, description = "Window id, decimal or with 0x", pattern = "^(0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10})$")),
     responses((status = 200, description = "The window as it is now: terminals take whole characters only", body = WindowBody),
-              (status = 400, description = "A side is out of range", body = ErrorBody),
+              (status = 400, description = "`invalid_request`: no id of a window, or a side out of range", body = ErrorBody),
               (status = 404, description = "`no_such_window`", body = ErrorBody),
               (status = 409, description = "`no_effect`: nothing was seen of it within 1 s", body = ErrorBody),
               (status = 503, description = "The desktop cannot start, `no_window_manager`, or `busy`", body = ErrorBody)))]
@@ -90,8 +92,9 @@ pub async fn resize_window(
 
 /// Takes a window off the screen; with `{"on": false}` shows it again and gives it the keyboard.
 #[utoipa::path(post, path = "/api/v0/desktop/windows/{id}/minimize", tag = "desktop", request_body = Option<SwitchBody>,
-    params(("id" = String, Path, description = "Window id, decimal or with 0x")),
+    params(("id" = String, Path, description = "Window id, decimal or with 0x", pattern = "^(0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10})$")),
     responses((status = 200, description = "The window as it is now", body = WindowBody),
+              (status = 400, description = "`invalid_request`: no id of a window, or a wrong body", body = ErrorBody),
               (status = 404, description = "`no_such_window`", body = ErrorBody),
               (status = 409, description = "`no_effect`: nothing was seen of it within 1 s", body = ErrorBody),
               (status = 503, description = "The desktop cannot start, `no_window_manager`, or `busy`", body = ErrorBody)))]
@@ -105,8 +108,9 @@ pub async fn minimize_window(
 
 /// Lets a window fill the screen; with `{"on": false}` gives it its size back.
 #[utoipa::path(post, path = "/api/v0/desktop/windows/{id}/maximize", tag = "desktop", request_body = Option<SwitchBody>,
-    params(("id" = String, Path, description = "Window id, decimal or with 0x")),
+    params(("id" = String, Path, description = "Window id, decimal or with 0x", pattern = "^(0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10})$")),
     responses((status = 200, description = "The window as it is now", body = WindowBody),
+              (status = 400, description = "`invalid_request`: no id of a window, or a wrong body", body = ErrorBody),
               (status = 404, description = "`no_such_window`", body = ErrorBody),
               (status = 409, description = "`no_effect`: nothing was seen of it within 1 s", body = ErrorBody),
               (status = 503, description = "The desktop cannot start, `no_window_manager`, or `busy`", body = ErrorBody)))]

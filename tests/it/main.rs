@@ -22,6 +22,7 @@ mod hostile;
 mod input;
 mod launch;
 mod loans;
+mod openapi;
 mod processes;
 mod relay;
 mod server;

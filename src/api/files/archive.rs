@@ -59,10 +59,10 @@ const FORMATS: [(&str, Format); 3] = [
 /// out; their number is in the trailer `X-Deskd-Skipped`. A file that becomes shorter while it is read breaks the connection.
 #[utoipa::path(get, path = "/api/v0/archive", tag = "files",
     params(("path" = Vec<String>, Query, description = "What goes in; may be given more than once"),
-           ("format" = Option<String>, Query, description = "`tar` (default), `tar.gz`, `zip`"),
+           ("format" = Option<String>, Query, description = "`tar` (default), `tar.gz`, `zip`", pattern = "^(tar|tar[.]gz|zip)$"),
            ("ignore" = Option<bool>, Query, description = "Leave out what gitignore names; default false"),
            ("glob" = Option<Vec<String>>, Query, description = "Which entries; `!` in front excludes"),
-           ("level" = Option<u64>, Query, description = "Compression, 1 to 9; default 6")),
+           ("level" = Option<u64>, Query, description = "Compression, 1 to 9; default 6", minimum = 1, maximum = 9)),
     responses((status = 200, description = "The archive"),
               (status = 400, description = "`invalid_field`, `bad_pattern`", body = ErrorBody),
               (status = 404, description = "`not_found`", body = ErrorBody)))]
@@ -214,7 +214,7 @@ pub struct UnpackedBody {
 /// failure while it is put in place is undone. Nothing is written through a link.
 #[utoipa::path(put, path = "/api/v0/archive", tag = "files",
     params(("path" = String, Query, description = "The directory; made if missing"),
-           ("format" = Option<String>, Query, description = "`tar`, `tar.gz`, `zip`; else recognised"),
+           ("format" = Option<String>, Query, description = "`tar`, `tar.gz`, `zip`; else recognised", pattern = "^(tar|tar[.]gz|zip)$"),
            ("strip" = Option<u64>, Query, description = "Names taken off each path; default 0"),
            ("overwrite" = Option<bool>, Query, description = "Files that are there are replaced; default true"),
            ("max_bytes" = Option<u64>, Query, description = "Default 64 GiB"),

@@ -10,7 +10,7 @@ use crate::api::{
 
 /// Sees to it that a call of `write-file` does not run, or waits for its end.
 #[utoipa::path(post, path = "/api/v0/write-file/{uuid}/cancel", tag = "files",
-    params(("uuid" = String, Path, description = "Id of the tool call"), ToolCallHeaders),
+    params(("uuid" = String, Path, description = "Id of the tool call", format = Uuid), ToolCallHeaders),
     responses((status = 200, description = "It has ended, or will not run", body = CancelAnswer),
               (status = 400, description = "`invalid_field`: no headers, bad ones, or of another tool call", body = ErrorBody),
               (status = 409, description = "`stale_tool_call`, `agent_started_after_tool_call`", body = ErrorBody)))]
@@ -20,7 +20,7 @@ pub async fn cancel_write_file(cancel: Cancel) -> Response {
 
 /// Sees to it that a call of `edit-files` does not run, or waits for its end.
 #[utoipa::path(post, path = "/api/v0/edit-files/{uuid}/cancel", tag = "files",
-    params(("uuid" = String, Path, description = "Id of the tool call"), ToolCallHeaders),
+    params(("uuid" = String, Path, description = "Id of the tool call", format = Uuid), ToolCallHeaders),
     responses((status = 200, description = "It has ended, or will not run", body = CancelAnswer),
               (status = 400, description = "`invalid_field`: no headers, bad ones, or of another tool call", body = ErrorBody),
               (status = 409, description = "`stale_tool_call`, `agent_started_after_tool_call`", body = ErrorBody)))]
@@ -33,7 +33,7 @@ macro_rules! cancels {
     ($($name:ident $path:tt)*) => {$(
         /// Sees to it that a tool call of this route does not run, or waits for its end.
         #[utoipa::path(post, path = $path, tag = "files",
-            params(("uuid" = String, Path, description = "Id of the tool call"), ToolCallHeaders),
+            params(("uuid" = String, Path, description = "Id of the tool call", format = Uuid), ToolCallHeaders),
             responses((status = 200, description = "It has ended, or will not run", body = CancelAnswer),
                       (status = 400, description = "`invalid_field`: no headers, bad ones, or of another tool call", body = ErrorBody),
                       (status = 409, description = "`stale_tool_call`, `agent_started_after_tool_call`", body = ErrorBody)))]

@@ -49,16 +49,16 @@ const SORTS: [(&str, (Sort, bool)); 6] = [
 /// The entries below a directory whose names fit a pattern: `**`, `*`, `?`, `[…]`, `{a,b}`; one without `/` fits names at any
 /// depth, one with `!` in front excludes.
 #[utoipa::path(get, path = "/api/v0/glob", tag = "files",
-    params(("root" = String, Query, description = "Absolute path of a directory"),
+    params(("root" = String, Query, description = "Absolute path of a directory", pattern = "^/"),
            ("pattern" = Vec<String>, Query, description = "What names must be; repeatable"),
            ("ignore" = Option<bool>, Query, description = "`false`: also what gitignore leaves out"),
            ("hidden" = Option<bool>, Query, description = "Also names that begin with a dot"),
            ("types" = Option<Vec<String>>, Query, description = "Types that are given"),
-           ("sort" = Option<String>, Query, description = "`path` (default), `size`, `mtime`; `-` in front reverses. A cursor comes with `path` alone"),
+           ("sort" = Option<String>, Query, description = "`path` (default), `size`, `mtime`; `-` in front reverses. A cursor comes with `path` alone", pattern = "^-?(path|size|mtime|path)$"),
            ("metadata" = Option<bool>, Query, description = "`false`: names and types only"),
-           ("limit" = Option<u64>, Query, description = "Entries, at most 100000; default 1000"),
+           ("limit" = Option<u64>, Query, description = "Entries, at most 100000; default 1000", minimum = 1, maximum = 100_000),
            ("cursor" = Option<String>, Query, description = "`next_cursor` of the answer before"),
-           ("timeout_ms" = Option<u64>, Query, description = "Default 10000, at most 600000")),
+           ("timeout_ms" = Option<u64>, Query, description = "Default 10000, at most 600000", minimum = 1, maximum = 600_000)),
     responses((status = 200, description = "What was found", body = GlobAnswer),
               (status = 400, description = "`invalid_field`, `not_a_directory`, `bad_pattern`, `bad_cursor`", body = ErrorBody),
               (status = 404, description = "`not_found`", body = ErrorBody)))]

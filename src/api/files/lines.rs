@@ -101,7 +101,7 @@ struct Head {
 /// Lines of a text file by their numbers, each behind its number and a TAB. With `partial` a budget that is reached ends the
 /// page, and the answer says where to go on.
 #[utoipa::path(get, path = "/api/v0/read-file-lines", tag = "files",
-    params(("path" = String, Query, description = "Absolute path; any bytes, percent-encoded"),
+    params(("path" = String, Query, description = "Absolute path; any bytes, percent-encoded", pattern = "^/"),
            ("offset" = Option<u64>, Query, description = "First line, from 1"),
            ("limit" = Option<u64>, Query, description = "Lines at most; 0 is `max_response_lines`"),
            ("max_file_size" = Option<u64>, Query, description = "1,048,576; with `partial` none"),

@@ -99,11 +99,11 @@ fn from_body(vfs: &Vfs, body: &Bytes) -> Result<ClientPath, ApiError> {
 /// A directory and what is below it, each directory before its contents. With `Accept: application/x-ndjson` all of it, an entry a
 /// line, a failure as `{"error": {…}}`.
 #[utoipa::path(get, path = "/api/v0/list", tag = "files",
-    params(("path" = String, Query, description = "Absolute path of a directory"),
-           ("depth" = Option<u64>, Query, description = "Levels, 1 to 64; default 1"),
-           ("limit" = Option<u64>, Query, description = "Entries, at most 100000; default 1000"),
+    params(("path" = String, Query, description = "Absolute path of a directory", pattern = "^/"),
+           ("depth" = Option<u64>, Query, description = "Levels, 1 to 64; default 1", minimum = 1, maximum = 64),
+           ("limit" = Option<u64>, Query, description = "Entries, at most 100000; default 1000", minimum = 1, maximum = 100_000),
            ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
-           ("sort" = Option<String>, Query, description = "`name`, `size`, `mtime`, `type`; `-` in front reverses"),
+           ("sort" = Option<String>, Query, description = "`name`, `size`, `mtime`, `type`; `-` in front reverses", pattern = "^-?(name|size|mtime|type)$"),
            ("dirs_first" = Option<bool>, Query, description = "Directories before the rest"),
            ("ignore" = Option<bool>, Query, description = "Leave out what gitignore leaves out"),
            ("hidden" = Option<bool>, Query, description = "`false`: leave out names that begin with a dot"),

@@ -233,11 +233,11 @@ fn date_of(seconds: i64) -> Option<SystemTime> {
 /// Sends the bytes of a file. Links are followed. A file that becomes shorter breaks the connection off; what is added
 /// meanwhile is not sent.
 #[utoipa::path(get, path = "/api/v0/read-file", tag = "files",
-    params(("path" = String, Query, description = "Absolute path; any bytes, percent-encoded"),
+    params(("path" = String, Query, description = "Absolute path; any bytes, percent-encoded", pattern = "^/"),
            ("offset" = Option<u64>, Query, description = "First byte, from 0"),
            ("limit" = Option<u64>, Query, description = "Bytes at most; 0 is all"),
            ("download" = Option<bool>, Query, description = "To be saved by a browser under its name"),
-           ("digest" = Option<String>, Query, description = "`sha256`: `ETag` is made of the content"),
+           ("digest" = Option<String>, Query, description = "`sha256`: `ETag` is made of the content", pattern = "^sha256$"),
            ("Range" = Option<String>, Header, description = "One range of bytes; several are the whole file"),
            ("If-Range" = Option<String>, Header, description = "A tag or a date: the range only of this content, else the whole"),
            ("If-None-Match" = Option<String>, Header, description = "Tags: 304 when the file has one of them")),

@@ -22,7 +22,7 @@ const MOST: usize = 1000;
 
 /// Follows all links of a path. What is missing at its end stays.
 #[utoipa::path(get, path = "/api/v0/resolve-path", tag = "files",
-    params(("path" = String, Query, description = "Absolute path")),
+    params(("path" = String, Query, description = "Absolute path", pattern = "^/")),
     responses((status = 200, description = "Where it leads", body = ResolvePathAnswer),
               (status = 400, description = "`invalid_field`, `path_not_absolute`, `not_a_directory`, `link_loop`, `name_too_long`", body = ErrorBody),
               (status = 403, description = "`permission_denied`, `outside_mount`, `magic_link`, `reserved_path`", body = ErrorBody)))]
@@ -46,9 +46,9 @@ pub async fn resolve_path(
 
 /// What is at a path.
 #[utoipa::path(get, path = "/api/v0/stat", tag = "files",
-    params(("path" = String, Query, description = "Absolute path"),
+    params(("path" = String, Query, description = "Absolute path", pattern = "^/"),
            ("follow" = Option<bool>, Query, description = "`false`: a link itself"),
-           ("digest" = Option<String>, Query, description = "`sha256`: hash the content of a file")),
+           ("digest" = Option<String>, Query, description = "`sha256`: hash the content of a file", pattern = "^sha256$")),
     responses((status = 200, description = "The entry", body = EntryBody),
               (status = 400, description = "`invalid_field`, `path_not_absolute`, `not_a_directory`, `link_loop`, `name_too_long`", body = ErrorBody),
               (status = 403, description = "`permission_denied`, `outside_mount`, `magic_link`, `reserved_path`", body = ErrorBody),

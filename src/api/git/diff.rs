@@ -12,7 +12,7 @@ use crate::{
         error::{ApiError, ErrorBody},
         files::query::Fields,
         state::ApiState,
-        types::git::{DiffAnswer, FileBody, path_text},
+        types::git::{ChangedFileBody, DiffAnswer, path_text},
     },
     git::Order,
     proc::excerpt::clean,
@@ -20,14 +20,14 @@ use crate::{
 
 /// The diff of a work tree, or of its index, to a commit.
 #[utoipa::path(get, path = "/api/v0/git/diff", tag = "git",
-    params(("path" = String, Query, description = "Absolute path of a file or directory in the work tree"),
-           ("base" = Option<String>, Query, description = "Revision to compare with, HEAD"),
+    params(("path" = String, Query, description = "Absolute path of a file or directory in the work tree", pattern = "^/"),
+           ("base" = Option<String>, Query, description = "Revision to compare with, HEAD", min_length = 1, max_length = 256),
            ("staged" = Option<bool>, Query, description = "`true`: the index, not the work tree"),
            ("untracked" = Option<bool>, Query, description = "`false`: without untracked files"),
-           ("context" = Option<u64>, Query, description = "Lines of context, 3, up to 1000"),
+           ("context" = Option<u64>, Query, description = "Lines of context, 3, up to 1000", minimum = 0, maximum = 1000),
            ("file" = Option<Vec<String>>, Query, description = "File or directory below the root; repeatable"),
-           ("max_bytes" = Option<u64>, Query, description = "Bytes of the diff, 3145728, up to 33554432"),
-           ("format" = Option<String>, Query, description = "`json`, `text`, or `raw`: the exact bytes, nothing replaced for its size")),
+           ("max_bytes" = Option<u64>, Query, description = "Bytes of the diff, 3145728, up to 33554432", minimum = 1, maximum = 33_554_432),
+           ("format" = Option<String>, Query, description = "`json`, `text`, or `raw`: the exact bytes, nothing replaced for its size", pattern = "^(json|text|raw)$")),
     responses((status = 200, description = "The diff", body = DiffAnswer),
               (status = 400, description = "`invalid_field`, `git_path_not_absolute`, `not_on_host`", body = ErrorBody),
               (status = 403, description = "`git_unsafe_owner`, `git_worktree_elsewhere`", body = ErrorBody),
@@ -69,7 +69,7 @@ pub async fn read_diff(
         base_id: found.map(|(id, _)| id.to_string()).unwrap_or_default(),
         staged: order.staged,
         unified_diff: clean(&snapshot.diff),
-        files: snapshot.files.iter().map(FileBody::from).collect(),
+        files: snapshot.files.iter().map(ChangedFileBody::from).collect(),
         truncated: snapshot.truncated,
     };
     Ok(Json(answer).into_response())

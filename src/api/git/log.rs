@@ -12,9 +12,9 @@ use crate::api::{
 
 /// Commits from a revision on, newest first.
 #[utoipa::path(get, path = "/api/v0/git/log", tag = "git",
-    params(("path" = String, Query, description = "Absolute path of a file or directory in the work tree"),
-           ("rev" = Option<String>, Query, description = "Revision to begin with, HEAD"),
-           ("limit" = Option<u64>, Query, description = "Commits, 20, up to 1000"),
+    params(("path" = String, Query, description = "Absolute path of a file or directory in the work tree", pattern = "^/"),
+           ("rev" = Option<String>, Query, description = "Revision to begin with, HEAD", min_length = 1, max_length = 256),
+           ("limit" = Option<u64>, Query, description = "Commits, 20, up to 1000", minimum = 1, maximum = 1000),
            ("skip" = Option<u64>, Query, description = "Commits to pass over")),
     responses((status = 200, description = "The commits", body = LogAnswer),
               (status = 400, description = "`invalid_field`, `git_path_not_absolute`, `not_on_host`", body = ErrorBody),

@@ -14,7 +14,9 @@ use crate::{
         error::{ApiError, ErrorBody},
         files::query::{Fields, invalid},
         state::ApiState,
-        types::git::{CommitBody, EntriesAnswer, FileBody, ListedBody, ShowAnswer, path_text},
+        types::git::{
+            ChangedFileBody, CommitBody, EntriesAnswer, ListedBody, ShowAnswer, path_text,
+        },
     },
     git::{Order, history::At},
     proc::excerpt::clean,
@@ -22,10 +24,10 @@ use crate::{
 
 /// A commit with its diff to its first parent; with `file`, that file as the commit has it, or the entries of a directory.
 #[utoipa::path(get, path = "/api/v0/git/show", tag = "git",
-    params(("path" = String, Query, description = "Absolute path of a file or directory in the work tree"),
-           ("rev" = Option<String>, Query, description = "Revision, HEAD"),
+    params(("path" = String, Query, description = "Absolute path of a file or directory in the work tree", pattern = "^/"),
+           ("rev" = Option<String>, Query, description = "Revision, HEAD", min_length = 1, max_length = 256),
            ("file" = Option<String>, Query, description = "File or directory below the root"),
-           ("format" = Option<String>, Query, description = "Without `file`: `json`, `text`, or `raw`")),
+           ("format" = Option<String>, Query, description = "Without `file`: `json`, `text`, or `raw`", pattern = "^(json|text|raw)$")),
     responses((status = 200, description = "The commit; with `file` its bytes, with the blob's id as `ETag` and the mode in \
                                             `X-Deskd-Mode`, or `{entries}`", body = ShowAnswer),
               (status = 400, description = "`invalid_field`, `git_path_not_absolute`, `not_on_host`", body = ErrorBody),
@@ -66,7 +68,7 @@ pub async fn show_commit(
         repo_root: path_text(&shown.root),
         commit: CommitBody::from(&shown.commit),
         unified_diff: clean(&shown.diff),
-        files: shown.files.iter().map(FileBody::from).collect(),
+        files: shown.files.iter().map(ChangedFileBody::from).collect(),
         truncated: shown.truncated,
     };
     Ok(Json(answer).into_response())

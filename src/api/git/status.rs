@@ -15,8 +15,8 @@ use crate::{
 
 /// Where a repository stands, and which files have changed.
 #[utoipa::path(get, path = "/api/v0/git/status", tag = "git",
-    params(("path" = String, Query, description = "Absolute path of a file or directory in the work tree"),
-           ("limit" = Option<u64>, Query, description = "Files that are listed, 5000, up to 50000")),
+    params(("path" = String, Query, description = "Absolute path of a file or directory in the work tree", pattern = "^/"),
+           ("limit" = Option<u64>, Query, description = "Files that are listed, 5000, up to 50000", minimum = 1, maximum = 50000)),
     responses((status = 200, description = "The repository", body = StatusAnswer),
               (status = 400, description = "`invalid_field`, `git_path_not_absolute`, `not_on_host`", body = ErrorBody),
               (status = 403, description = "`git_unsafe_owner`, `git_worktree_elsewhere`", body = ErrorBody),

@@ -99,8 +99,10 @@ impl ChatChangeBody {
 #[into_params(parameter_in = Query)]
 pub struct ChatsQuery {
     /// `false` (default), `true` or `all`.
+    #[param(pattern = "^(false|true|all)$")]
     pub archived: Option<String>,
     /// Roots of the page, 1 to 1000. Default 100.
+    #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<usize>,
     /// Roots before the page.
     pub skip: Option<usize>,

@@ -13,6 +13,7 @@ use crate::{
 #[into_params(parameter_in = Query)]
 pub struct ClipboardQuery {
     /// `clipboard` (default) or `primary`.
+    #[param(pattern = "^(clipboard|primary)$")]
     pub selection: Option<String>,
 }
 

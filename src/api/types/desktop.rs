@@ -180,6 +180,7 @@ pub struct ActionAnswer {
 #[into_params(parameter_in = Query)]
 pub struct ScreenshotQuery {
     /// `png` (default), `jpeg` or `webp`.
+    #[param(pattern = "^(png|jpeg|webp)$")]
     pub format: Option<String>,
     /// JPEG quality, 1 to 100; 80 when absent.
     #[param(minimum = 1, maximum = 100)]

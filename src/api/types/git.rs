@@ -18,7 +18,7 @@ use crate::{
 
 /// A changed file.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct FileBody {
+pub struct ChangedFileBody {
     /// Below the root, with `/`.
     pub path: String,
     /// The bytes of `path` in base64, when they are not UTF-8.
@@ -41,7 +41,7 @@ pub struct FileBody {
     pub binary: bool,
 }
 
-impl From<&FileChange> for FileBody {
+impl From<&FileChange> for ChangedFileBody {
     fn from(file: &FileChange) -> Self {
         let path = shown(&file.path);
         Self {
@@ -101,7 +101,7 @@ pub struct RepositoryBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operation: Option<&'static str>,
     /// Changed files, sorted by the bytes of their paths.
-    pub files: Vec<FileBody>,
+    pub files: Vec<ChangedFileBody>,
     /// How long the scan took, in milliseconds.
     pub scan_ms: f64,
     /// Something was cut by a limit.
@@ -147,7 +147,7 @@ impl RepositoryBody {
             ahead: ahead_behind.map(|(ahead, _)| ahead),
             behind: ahead_behind.map(|(_, behind)| behind),
             operation: snapshot.standing.operation.map(operation),
-            files: snapshot.files.iter().map(FileBody::from).collect(),
+            files: snapshot.files.iter().map(ChangedFileBody::from).collect(),
             scan_ms: milliseconds(snapshot.took),
             truncated: snapshot.truncated,
         }
@@ -206,7 +206,7 @@ pub struct DiffAnswer {
     /// The diff, cleaned to valid text.
     pub unified_diff: String,
     /// Changed files.
-    pub files: Vec<FileBody>,
+    pub files: Vec<ChangedFileBody>,
     /// Something was cut by a limit.
     pub truncated: bool,
 }
@@ -295,7 +295,7 @@ pub struct ShowAnswer {
     /// The diff to its first parent, or to nothing.
     pub unified_diff: String,
     /// Changed files.
-    pub files: Vec<FileBody>,
+    pub files: Vec<ChangedFileBody>,
     /// Something was cut by a limit.
     pub truncated: bool,
 }

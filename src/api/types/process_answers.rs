@@ -165,7 +165,7 @@ pub fn state_name(state: State) -> &'static str {
     reason = "the fields of the compatible routes"
 )]
 #[derive(Debug, Serialize, ToSchema)]
-pub struct EntryBody {
+pub struct ProcessBody {
     /// Its id.
     pub id: String,
     /// The command; for `argv` as one would type it.
@@ -229,7 +229,7 @@ pub struct EntryBody {
 const NANOS_IN_MILLI: u64 = 1_000_000;
 const NANOS_IN_SECOND: u64 = 1_000_000_000;
 
-impl From<&Entry> for EntryBody {
+impl From<&Entry> for ProcessBody {
     fn from(entry: &Entry) -> Self {
         let (facts, status) = (entry.facts(), entry.status());
         Self {
@@ -272,9 +272,9 @@ impl From<&Entry> for EntryBody {
 
 /// Answer of `GET /api/v0/processes/list`.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ListAnswer {
+pub struct ProcessListAnswer {
     /// Running ones first, then the newest.
-    pub processes: Vec<EntryBody>,
+    pub processes: Vec<ProcessBody>,
     /// How many there are before the cut.
     pub total: usize,
 }

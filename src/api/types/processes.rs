@@ -300,12 +300,15 @@ pub struct OutputQuery {
     /// Longest wait.
     pub wait_ms: Option<u64>,
     /// Which stream.
+    #[param(inline)]
     pub stream: Option<StreamName>,
     /// Cursor.
     pub since: Option<u64>,
     /// 1024 to 32768, default 32768; with `since` 16 to 1048576, default 65536.
+    #[param(minimum = 16, maximum = 1_048_576)]
     pub max_bytes: Option<usize>,
     /// Form of the answer.
+    #[param(inline)]
     pub format: Option<OutputFormat>,
 }
 
@@ -314,6 +317,7 @@ pub struct OutputQuery {
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
     /// 1 to 10000, default 10.
+    #[param(minimum = 1, maximum = 10_000)]
     pub limit: Option<usize>,
     /// No cut.
     pub all: Option<bool>,

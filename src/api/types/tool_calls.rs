@@ -11,10 +11,10 @@ use crate::{api::error::ErrorBody, toolcall::Recorded};
 #[into_params(parameter_in = Header)]
 pub struct ToolCallHeaders {
     /// The chat; needed beside the others.
-    #[param(rename = "Coder-Chat-Id")]
+    #[param(rename = "Coder-Chat-Id", format = Uuid)]
     pub chat_id: Option<String>,
     /// Message that made the call: a number above 0, higher for later messages.
-    #[param(rename = "Coder-Tool-Call-Message-Id")]
+    #[param(rename = "Coder-Tool-Call-Message-Id", minimum = 1)]
     pub message_id: Option<u64>,
     /// The call's id within its message, percent-encoded.
     #[param(rename = "Coder-Tool-Call-Id")]

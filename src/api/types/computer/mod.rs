@@ -43,6 +43,7 @@ pub struct ComputerQuery {
     #[param(minimum = 0, maximum = 60000)]
     pub settle_timeout_ms: Option<i64>,
     /// `png` (default), `jpeg` or `webp`.
+    #[param(pattern = "^(png|jpeg|webp)$")]
     pub format: Option<String>,
     /// JPEG quality, 1 to 100; 80 when absent.
     #[param(minimum = 1, maximum = 100)]
@@ -99,6 +100,7 @@ impl ComputerQuery {
 #[into_params(parameter_in = Query)]
 pub struct ToolsQuery {
     /// `anthropic` or `openai`.
+    #[param(pattern = "^(anthropic|openai)$")]
     pub vendor: String,
     /// Width that the model is told; one side alone keeps the aspect, none is native.
     #[param(minimum = 1, maximum = 7680)]
