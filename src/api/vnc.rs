@@ -74,7 +74,7 @@ pub(super) async fn watch_for(
     let view_only = query.view_only.unwrap_or(false) || !visitor.may(Scope::DesktopControl);
     let viewer = api
         .viewers()
-        .admit(peer.to_string(), view_only)
+        .admit(peer.to_string(), visitor.chat(), view_only)
         .map_err(|full| {
             ApiError::new(
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -54,6 +54,8 @@ pub struct ViewerInfo {
     pub view_only: bool,
     /// Where it comes from, as its listener names it.
     pub peer: String,
+    /// The chat for which it looks.
+    pub chat: Option<Uuid>,
     /// Bytes sent to it.
     pub bytes_to_viewer: u64,
     /// Bytes received from it.
@@ -87,6 +89,7 @@ struct Entry {
     connected_at: SystemTime,
     view_only: bool,
     peer: String,
+    chat: Option<Uuid>,
     traffic: Arc<Traffic>,
 }
 
@@ -117,7 +120,12 @@ impl Viewers {
     }
 
     /// Takes in a viewer, or refuses when the registry is full.
-    pub fn admit(&self, peer: String, view_only: bool) -> Result<ViewerGuard, TooManyViewers> {
+    pub fn admit(
+        &self,
+        peer: String,
+        chat: Option<Uuid>,
+        view_only: bool,
+    ) -> Result<ViewerGuard, TooManyViewers> {
         let mut table = self.shared.table();
         let limit = self.shared.limit;
         if table.len() >= limit {
@@ -129,6 +137,7 @@ impl Viewers {
             connected_at: SystemTime::now(),
             view_only,
             peer,
+            chat,
             traffic: Arc::clone(&traffic),
         };
         table.insert(id, entry);
@@ -148,6 +157,7 @@ impl Viewers {
             connected_at: entry.connected_at,
             view_only: entry.view_only,
             peer: entry.peer.clone(),
+            chat: entry.chat,
             bytes_to_viewer: entry.traffic.to_viewer(),
             bytes_to_server: entry.traffic.to_server(),
         };
@@ -188,8 +198,10 @@ mod tests {
     fn a_viewer_is_listed_until_its_guard_is_dropped() {
         let metrics = Arc::new(Metrics::new());
         let viewers = Viewers::new(Arc::clone(&metrics));
-        let first = viewers.admit("unix".into(), true).expect("room");
-        let second = viewers.admit("127.0.0.1:9".into(), false).expect("room");
+        let first = viewers.admit("unix".into(), None, true).expect("room");
+        let second = viewers
+            .admit("127.0.0.1:9".into(), None, false)
+            .expect("room");
         first.traffic().add_to_viewer(7);
         first.traffic().add_to_server(3);
         let list = viewers.list();
@@ -206,10 +218,10 @@ mod tests {
     #[test]
     fn a_full_registry_refuses_and_has_room_again_when_one_leaves() {
         let viewers = Viewers::with_limit(Arc::default(), 1);
-        let guard = viewers.admit("a".into(), false).expect("room");
-        let refused = viewers.admit("b".into(), false).expect_err("full");
+        let guard = viewers.admit("a".into(), None, false).expect("room");
+        let refused = viewers.admit("b".into(), None, false).expect_err("full");
         assert_eq!(refused, TooManyViewers { limit: 1 });
         drop(guard);
-        viewers.admit("c".into(), false).expect("room again");
+        viewers.admit("c".into(), None, false).expect("room again");
     }
 }

@@ -53,6 +53,9 @@ suite("changes", (t) => {
   test("what an editor on the desktop saves shows while one looks", async () => {
     const { root, chat } = await worked("edited");
     const viewer = await open(chat);
+    // The desktop came by the chat's route.
+    const desktop = await fetch(`${t.daemon.url}/api/v0/desktop`, { headers: { Authorization: `Bearer ${t.daemon.token}` } });
+    assert.ok((await desktop.json()).viewers.some((one) => one.chat_id === chat));
     await viewer.page.locator(".repository h2", { hasText: "edited" }).waitFor();
     await viewer.page.locator(".path", { hasText: "made by the chat.txt" }).waitFor();
     assert.equal(await viewer.page.textContent("#changes-count"), "1");

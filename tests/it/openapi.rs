@@ -11,7 +11,7 @@ use tokio::process::Command;
 use crate::support::daemon::{Daemon, Home};
 
 /// Thousands of requests, on a machine that may be busy.
-const PATIENCE: Duration = Duration::from_secs(900);
+const PATIENCE: Duration = Duration::from_mins(15);
 
 /// Runs it with the configuration beside its list of packages.
 async fn schemathesis(daemon: &Daemon) -> Output {

@@ -35,11 +35,13 @@ export class Connection {
   #attempt = 0;
   #timer = 0;
   #connectedAt = 0;
+  readonly #path: string;
   #viewOnly: boolean;
   #quality: Quality;
 
-  constructor(target: HTMLElement, viewOnly: boolean, quality: Quality, events: ConnectionEvents) {
+  constructor(target: HTMLElement, path: string, viewOnly: boolean, quality: Quality, events: ConnectionEvents) {
     this.#target = target;
+    this.#path = path;
     this.#viewOnly = viewOnly;
     this.#quality = quality;
     this.#events = events;
@@ -109,7 +111,7 @@ export class Connection {
         act();
       }
     };
-    this.#session = new Session(this.#target, this.#viewOnly, this.#quality, {
+    this.#session = new Session(this.#target, this.#path, this.#viewOnly, this.#quality, {
       connected: () => ifCurrent(() => this.#connected()),
       ended: (code, reason, opened) => ifCurrent(() => void this.#ended(attempt, code, reason, opened)),
       clipboard: (text) => ifCurrent(() => this.#events.clipboard(text)),

@@ -4,13 +4,16 @@ import { Clipboard } from "./clipboard";
 import { Connection } from "./connection";
 import { element } from "./dom";
 import { Keys } from "./keys";
+import { streamPath } from "./session";
 import { loadQuality } from "./settings";
 import { Status } from "./status";
 import { Toolbar } from "./toolbar";
 
 const query = new URLSearchParams(location.search);
 const viewOnly = query.get("view_only") === "true";
-const connection = new Connection(element("screen", HTMLElement), viewOnly, loadQuality(), {
+const chat = query.get("chat");
+const path = streamPath(chat);
+const connection = new Connection(element("screen", HTMLElement), path, viewOnly, loadQuality(), {
   changed(state) {
     status.show(state, connection);
     keys.refresh();
@@ -27,7 +30,6 @@ const keys = new Keys(connection);
 const clipboard = new Clipboard(connection);
 const toolbar = new Toolbar(connection, () => keys.releaseAll());
 
-const chat = query.get("chat");
 if (chat !== null) {
   new Changes(chat);
   toolbar.showBeside("changes");

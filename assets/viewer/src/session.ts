@@ -2,7 +2,13 @@
 import RFB from "@novnc/novnc";
 import type { Quality } from "./settings";
 
-const PATH = "/api/v0/desktop/vnc";
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** The desktop, or the desktop as a chat's: then the list of viewers names the chat. */
+export function streamPath(chat: string | null): string {
+  return chat !== null && UUID.test(chat) ? `/api/experimental/chats/${chat}/desktop` : "/api/v0/desktop/vnc";
+}
+
 /** A desktop that has to be started first may take 15 s; what is silent for longer is broken. */
 const HANDSHAKE_MS = 30_000;
 
@@ -32,11 +38,11 @@ export class Session {
   #opened = false;
   #failure = "";
 
-  constructor(target: HTMLElement, viewOnly: boolean, quality: Quality, events: SessionEvents) {
+  constructor(target: HTMLElement, path: string, viewOnly: boolean, quality: Quality, events: SessionEvents) {
     this.#target = target;
     this.#events = events;
     this.#viewOnly = viewOnly;
-    const url = new URL(PATH, location.href);
+    const url = new URL(path, location.href);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     if (viewOnly) {
       url.searchParams.set("view_only", "true");

@@ -66,6 +66,9 @@ pub struct ViewerBody {
     pub id: String,
     /// Address, or `unix`.
     pub peer: String,
+    /// The chat for which it looks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chat_id: Option<String>,
     /// Whether its input is dropped.
     pub view_only: bool,
     /// Milliseconds since it came.
@@ -82,6 +85,7 @@ impl From<ViewerInfo> for ViewerBody {
         Self {
             id: viewer.id.to_string(),
             peer: viewer.peer,
+            chat_id: viewer.chat.map(|chat| chat.to_string()),
             view_only: viewer.view_only,
             connected_ms: u64::try_from(connected.as_millis()).unwrap_or(u64::MAX),
             bytes_to_viewer: viewer.bytes_to_viewer,

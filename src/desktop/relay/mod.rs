@@ -71,7 +71,7 @@ impl Default for Timings {
             ping_every: Duration::from_secs(15),
             pong_within: Duration::from_secs(15),
             stall_after: Duration::from_secs(30),
-            farewell: Duration::from_secs(2),
+            farewell: Duration::from_secs(1),
         }
     }
 }

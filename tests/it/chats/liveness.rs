@@ -6,11 +6,16 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{A, chat, closed, start, websocket, with};
-use crate::support::{
-    self,
-    daemon::{Daemon, PATIENCE, Socket},
+use crate::{
+    hostile::{held, is_empty, released},
+    support::{
+        self,
+        daemon::{Daemon, PATIENCE, Socket},
+    },
+    vnc::Viewer,
 };
 
+const SHIFT: u32 = 0xffe1;
 const HASTY: &[&str] = &["--ws-ping-interval", "0.1", "--ws-ping-timeout", "0.4"];
 
 async fn attached(daemon: &Daemon) -> Socket {
@@ -49,6 +54,42 @@ async fn a_peer_that_answers_stays() {
     drop(socket);
     let gone = async || chat(&daemon, A).await["connections"] == 0;
     support::eventually_async("nothing is left", gone).await;
+}
+
+/// Waits for the pings of an hour.
+mod patience {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_quiet_peer_stays_for_240_pings() {
+        let daemon = with(HASTY);
+        let mut socket = attached(&daemon).await;
+        let mut pings = 0;
+        while pings < 240 {
+            let message = timeout(PATIENCE, socket.next()).await.expect("in time");
+            let message = message.expect("it is open").expect("it is open");
+            pings += usize::from(matches!(message, Message::Ping(_)));
+        }
+        assert_eq!(probes(&daemon, "timeout").await, 0);
+    }
+}
+
+/// A viewer holds a key and a button, and falls silent.
+#[tokio::test]
+async fn whoever_answers_no_ping_holds_nothing_any_more() {
+    let daemon = Daemon::start(HASTY);
+    let path = format!("/api/experimental/chats/{A}/desktop");
+    let socket = daemon.websocket(&path).await.expect("upgraded");
+    let mut viewer = Viewer::over(socket).await;
+    viewer.client.key(SHIFT, true).await.expect("sent");
+    viewer.client.pointer(5, 5, 1).await.expect("sent");
+    let pressed = async || !is_empty(&held(&daemon).await["server"]);
+    support::eventually_async("the key is down", pressed).await;
+    viewer.fall_silent();
+    released(&daemon).await;
+    let gone = async || daemon.desktop().await["viewers"] == json!([]);
+    support::eventually_async("it is listed no more", gone).await;
+    assert_eq!(chat(&daemon, A).await["connections"], 0);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod deleting;
 mod liveness;
 mod registry;
 mod scopes;
+mod secrets;
 mod streams;
 mod survival;
 mod tokens;

@@ -75,6 +75,36 @@ async fn a_chat_is_known_by_header_mention_or_put() {
     );
 }
 
+/// The one seen longest ago goes, unless something holds it; whoever comes is served.
+#[tokio::test]
+async fn the_registry_is_bounded_and_refuses_nobody() {
+    const BOUND: usize = 10_000;
+    let daemon = daemon();
+    let (_, titled) = put(&daemon, A, json!({"title": "stays"})).await;
+    assert_eq!(titled["title"], "stays");
+    seen(&daemon, B, &[]).await;
+    let id = |number: usize| uuid::Uuid::from_u128(0x1000 + number as u128).to_string();
+    // A hundred at a time, each with 64 ancestors: so few requests are enough.
+    let mut known = 0;
+    while known < BOUND {
+        let above: Vec<_> = (known + 1..known + 15).map(id).collect();
+        let above: Vec<_> = above.iter().map(String::as_str).collect();
+        seen(&daemon, &id(known), &above).await;
+        known += 15;
+    }
+    let (_, page) = get(&daemon, "/api/v0/chats?limit=1").await;
+    assert_eq!(chat(&daemon, A).await["title"], "stays");
+    let (status, _) = get(&daemon, &format!("/api/v0/chats/{B}")).await;
+    assert_eq!(status, 404, "seen longest ago, and held by nothing");
+    assert!(
+        page["total"]
+            .as_u64()
+            .is_some_and(|total| total <= BOUND as u64)
+    );
+    seen(&daemon, C, &[]).await;
+    assert_eq!(chat(&daemon, C).await["id"], C);
+}
+
 #[tokio::test]
 async fn bad_changes_are_refused() {
     let daemon = daemon();

@@ -62,6 +62,7 @@ async fn a_token_that_may_only_look_moves_nothing() {
         .map(|viewer| viewer["view_only"].as_bool())
         .collect();
     assert_eq!(only, [Some(false), Some(true)]);
+    assert!(viewers.iter().all(|viewer| viewer["chat_id"] == A));
     assert_eq!(chat(&daemon, A).await["connections"], 2);
     // What the watcher sends is dropped; what the actor sends behind it arrives.
     watcher.client.pointer(500, 500, 0).await.expect("sent");

@@ -36,6 +36,35 @@ async fn settles(daemon: &Daemon, chat: &str, due: &[String]) {
     support::eventually(&format!("{chat} has {due:?}"), so).await;
 }
 
+/// Ten thousand writes, and somebody who asks for the repositories of the chat meanwhile: the bound holds, the newest stay.
+#[tokio::test]
+async fn ten_thousand_writes_are_bounded_and_the_newest_stay() {
+    const WRITES: usize = 10_000;
+    const BOUND: usize = 4096;
+    let daemon = daemon();
+    let home = daemon.home().path().join("files");
+    fs::create_dir(&home).expect("a folder");
+    let write = async |number: usize| {
+        let path = format!("/api/v0/touch?number={number}");
+        let body = json!({"path": format!("{}/{number:05}", home.display())});
+        let request = of_chat(&daemon, A, &[], Method::POST, &path);
+        assert_eq!(answer(request.json(&body)).await.0, 200);
+    };
+    let eighths = (0..8).map(|part| async move {
+        for number in (part..WRITES).step_by(8) {
+            write(number).await;
+        }
+    });
+    futures_util::future::join_all(eighths).await;
+    let all = || paths(&daemon).remove(A).unwrap_or_default();
+    let last = format!("{}/{:05}", home.display(), WRITES - 1);
+    support::eventually("all is written", || all().binary_search(&last).is_ok()).await;
+    let kept = all();
+    assert_eq!(kept.len(), BOUND);
+    let first = format!("{}/{:05}", home.display(), 0);
+    assert!(kept.binary_search(&first).is_err(), "the oldest went");
+}
+
 #[tokio::test]
 async fn what_is_changed_goes_to_the_chat_and_its_ancestors() {
     let daemon = daemon();

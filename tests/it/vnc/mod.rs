@@ -2,6 +2,8 @@
 
 mod tigervnc;
 
+use std::sync::Arc;
+
 use futures_util::{SinkExt, StreamExt};
 use nix::{
     sys::signal::{Signal, kill},
@@ -10,6 +12,7 @@ use nix::{
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    sync::Notify,
     task::JoinSet,
     time::timeout,
 };
@@ -29,6 +32,7 @@ const SHIFT: u32 = 0xffe1;
 /// A viewer. Dropping it vanishes: the connection ends without a close frame.
 pub struct Viewer {
     pub client: RfbClient<DuplexStream>,
+    silence: Arc<Notify>,
     pump: JoinSet<Option<CloseFrame>>,
 }
 
@@ -41,13 +45,20 @@ impl Viewer {
     pub async fn over(socket: Socket) -> Self {
         let (ours, theirs) = duplex(1 << 20);
         let mut tasks = JoinSet::new();
-        tasks.spawn(pump(socket, theirs));
+        let silence = Arc::<Notify>::default();
+        tasks.spawn(pump(socket, theirs, Arc::clone(&silence)));
         let client = timeout(PATIENCE, RfbClient::connect(ours)).await;
         let client = client.expect("in time").expect("a handshake");
         Self {
             client,
+            silence,
             pump: tasks,
         }
+    }
+
+    /// Reads and answers nothing from now on; the connection stays.
+    pub fn fall_silent(&self) {
+        self.silence.notify_one();
     }
 
     /// The whole screen.
@@ -69,10 +80,15 @@ impl Viewer {
 }
 
 /// Bytes of the stream to frames and back, until either ends; gives the close frame if one came.
-async fn pump(mut socket: Socket, mut stream: DuplexStream) -> Option<CloseFrame> {
+async fn pump(
+    mut socket: Socket,
+    mut stream: DuplexStream,
+    silence: Arc<Notify>,
+) -> Option<CloseFrame> {
     let mut bytes = vec![0; 1 << 16];
     loop {
         tokio::select! {
+            () = silence.notified() => std::future::pending().await,
             frame = socket.next() => match frame {
                 Some(Ok(Message::Binary(bytes))) => stream.write_all(&bytes).await.ok()?,
                 Some(Ok(Message::Close(frame))) => return frame,
