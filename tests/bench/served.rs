@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io::{BufRead, BufReader},
+    path::Path,
     process::{ChildStdout, Stdio},
 };
 
@@ -27,7 +28,11 @@ pub(crate) struct Served {
 impl Served {
     /// Starts it in a folder of its own, and waits until it listens.
     pub(crate) fn start(place: &Place) -> Outcome<Self> {
-        let folder = place.folder("daemon-")?;
+        Self::start_in(place, &place.folder("daemon-")?)
+    }
+
+    /// Starts it in a folder where one may have been before.
+    pub(crate) fn start_in(place: &Place, folder: &Path) -> Outcome<Self> {
         let mut command = program(place, place.daemon());
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--desktop", "off"])
@@ -35,7 +40,7 @@ impl Served {
             .arg(folder.join("state"))
             .arg("--runtime-dir")
             .arg(folder.join("run"))
-            .env("HOME", &folder)
+            .env("HOME", folder)
             .env_remove("RUST_LOG")
             .stdout(Stdio::piped())
             .stderr(File::create(folder.join("log"))?);

@@ -18,6 +18,7 @@ use crate::{
 };
 
 const PATH: &str = "/api/v0/desktop/vnc";
+const CHAT_PATH: &str = "/api/experimental/chats/6f1a86a0-3c53-4b5b-9a4e-0d4e2b7c9f10/desktop";
 const WARM_UP: Duration = Duration::from_millis(200);
 const TIME: Duration = Duration::from_millis(600);
 const IDLE_VIEWERS: u16 = 50;
@@ -108,6 +109,9 @@ pub(super) fn measure(place: &Place, options: &Options, report: &mut Report) -> 
         Carrier::new(by_socket.0.pid(), true, || {
             Viewer::websocket(&by_socket.1.to_string(), "/", "")
         }),
+        Carrier::new(daemon.pid(), false, || {
+            Viewer::websocket(&daemon.address, CHAT_PATH, &token)
+        }),
     ];
     // Many short turns: a connection runs at one of a few speeds, by where the kernel put its ends.
     // Memory first: what a flood has left in a carrier's buffers would hide what waiting viewers take.
@@ -119,17 +123,26 @@ pub(super) fn measure(place: &Place, options: &Options, report: &mut Report) -> 
             carrier.carry()?;
         }
     }
-    let [floor, ours, peer, socket_peer] = carriers.each_mut().map(Carrier::figures);
+    let [floor, ours, peer, socket_peer, by_chat] = carriers.each_mut().map(Carrier::figures);
     let [throughput, cost, memory] = ours;
     let [floor_throughput, floor_cost, _] = floor;
     let [peer_throughput, peer_cost, peer_memory] = peer;
     let [socket_throughput, socket_cost, _] = socket_peer;
+    let [by_chat, _, _] = by_chat;
+    let direct = throughput.clone();
     let on_socket = "websockify --unix-target";
     report.add(
         Row::new("relay, throughput", throughput)
             .floor(floor_throughput, Limit::AtLeast(0.7))
             .peer("websockify", peer_throughput, Some(2.0))
             .peer(on_socket, socket_throughput, None),
+    );
+    report.add(
+        Row::new(
+            "relay by the route of a chat; beside the route of the desktop",
+            by_chat,
+        )
+        .floor(direct, Limit::AtLeast(0.9)),
     );
     report.add(
         Row::new("relay, processor time", cost)
