@@ -24,8 +24,8 @@ eventually() {
 
 step "the Dockerfile's own commands"
 # It cleans up after itself; the packages are of use to the next run.
-bash -euo pipefail -c "$(sed 's# && rm -rf # \&\& cp -n /var/cache/apt/archives/*.deb /root/archives/ \&\& rm -rf #' /root/dockerfile.sh)" >/root/install.log 2>&1 ||
-    { tail -n 30 /root/install.log; fail "the package does not install"; }
+bash -euo pipefail -c "$(sed 's# && rm -rf # \&\& cp -n /var/cache/apt/archives/*.deb /opt/archives/ \&\& rm -rf #' /opt/dockerfile.sh)" >/opt/install.log 2>&1 ||
+    { tail -n 30 /opt/install.log; fail "the package does not install"; }
 
 step "what it brings"
 [[ $(deskd --version) == deskd\ * ]] || fail "no program"
@@ -78,8 +78,8 @@ wait "$container" || fail "it ended with $?: $(tail -n 3 serve.log)"
 [[ -z $(of_agent) ]] || fail "left behind: $(of_agent)"
 
 step "removed and purged"
-apt-get purge -y deskd >/root/purge.log 2>&1 || { cat /root/purge.log; fail "it cannot be removed"; }
-left=$(find / -xdev -iname '*deskd*' -not -path '/proc/*' -not -path '/srv/*' -not -path '/root/*' -not -path '/tmp/*' -not -path '/var/log/*' -print)
+apt-get purge -y deskd >/opt/purge.log 2>&1 || { cat /opt/purge.log; fail "it cannot be removed"; }
+left=$(find / -xdev -iname '*deskd*' -not -path '/proc/*' -not -path '/srv/*' -not -path '/opt/*' -not -path '/tmp/*' -not -path '/var/log/*' -print)
 [[ -z $left ]] || fail "left behind: $left"
 [[ -z $(dpkg-query -W -f '${db:Status-Abbrev}' deskd 2>/dev/null) ]] || fail "dpkg still knows it"
 step "all is well"

@@ -31,12 +31,12 @@ fi
 
 cp /etc/resolv.conf "$root/etc/resolv.conf"
 cp "$deb" "$root/tmp/deskd.deb"
-cp "$here/inside.sh" "$root/root/inside.sh"
+cp "$here/inside.sh" "$root/opt/inside.sh"
 # What `RUN` says, continued lines joined.
-sed -e ':a' -e '/\\$/N; s/\\\n//; ta' "$here/../../packaging/Dockerfile" | sed -n 's/^RUN //p' >"$root/root/dockerfile.sh"
+sed -e ':a' -e '/\\$/N; s/\\\n//; ta' "$here/../../packaging/Dockerfile" | sed -n 's/^RUN //p' >"$root/opt/dockerfile.sh"
 # The image throws the packages away, so they are kept by another name.
 cp -rl "$cache/archives/." "$root/var/cache/apt/archives/" 2>/dev/null || cp -r "$cache/archives/." "$root/var/cache/apt/archives/"
-mkdir -p "$root/root/archives"
+mkdir -p "$root/opt/archives"
 
 # shellcheck disable=SC2016 # expanded by the inner shell
 unshare --mount --uts --ipc --pid --fork --kill-child bash -euo pipefail -c '
@@ -46,6 +46,6 @@ unshare --mount --uts --ipc --pid --fork --kill-child bash -euo pipefail -c '
     mount -t tmpfs -o mode=1777 shm "$root/dev/shm"
     mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts "$root/dev/pts"
     ln -sf pts/ptmx "$root/dev/ptmx"
-    chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 bash -euo pipefail /root/inside.sh
+    chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 bash -euo pipefail /opt/inside.sh
 ' - "$root"
-cp -rf "$root/root/archives/." "$cache/archives/"
+cp -rf "$root/opt/archives/." "$cache/archives/"
