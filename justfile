@@ -4,7 +4,7 @@
 run *flags:
     scripts/run {{flags}}
 
-# Everything, or one stage: lint unit it e2e host
+# Everything, or one stage: lint unit it e2e package host
 test *stages:
     scripts/test {{stages}}
 
@@ -15,6 +15,10 @@ lint:
 # Format
 fmt:
     cargo fmt
+
+# The Debian package of a release
+package:
+    scripts/package
 
 # The documentation of the crate, in a browser
 doc:

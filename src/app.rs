@@ -3,7 +3,7 @@
 use std::{
     fmt::Write as _,
     io::{self, IsTerminal, Write as _},
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -18,7 +18,7 @@ use tokio::{
 use crate::{
     api::{self, ApiState, Auth, Listener, Server},
     chat::{self, Chats},
-    config::Config,
+    config::{Config, client::SOCKET_LINK},
     desktop::{Desktop, viewers::Viewers},
     git::Git,
     proc::{Moment, Observer, Processes},
@@ -123,6 +123,7 @@ async fn run(config: Config) -> Result<(), AppError> {
     reaper::adopt_orphans().map_err(AppError::Runtime)?;
     Shutdown::spawn_detached(Reaper::new().map_err(AppError::Runtime)?.run());
     let listeners = Listeners::bind(&config).await?;
+    let link = link_socket(&config);
 
     let metrics = Arc::new(Metrics::new());
     let desktop = Desktop::spawn(config.desktop.clone(), &shutdown, Arc::clone(&metrics));
@@ -144,6 +145,7 @@ async fn run(config: Config) -> Result<(), AppError> {
     );
     let state = ApiState::new(
         auth,
+        listeners.addresses.iter().copied().map(reachable).collect(),
         chats.clone(),
         config.liveness,
         desktop,
@@ -176,6 +178,7 @@ async fn run(config: Config) -> Result<(), AppError> {
     } else {
         tracing::error!("some tasks did not end within the shutdown timeout");
     }
+    let _ = std::fs::remove_file(link);
     let _ = std::fs::remove_file(&config.socket);
     announced
 }
@@ -262,6 +265,18 @@ impl Listeners {
     }
 }
 
+/// A link to the socket in the state directory, for clients whose session has another runtime directory than we.
+fn link_socket(config: &Config) -> PathBuf {
+    let link = config.state_dir.join(SOCKET_LINK);
+    let _ = std::fs::remove_file(&link); // of a daemon that was killed
+    let target = std::path::absolute(&config.socket);
+    let linked = target.and_then(|target| std::os::unix::fs::symlink(target, &link));
+    if let Err(error) = linked {
+        tracing::warn!(%error, "no link to the socket in the state directory");
+    }
+    link
+}
+
 /// Binds the Unix socket with mode 0600; a stale one is dialled first, then replaced.
 async fn bind_socket(path: &Path) -> Result<UnixListener, AppError> {
     let failed = |source| AppError::Listen {
@@ -342,7 +357,12 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     if !address.ip().is_unspecified() {
         return address;
     }
-    SocketAddr::new(std::net::Ipv4Addr::LOCALHOST.into(), address.port())
+    let loopback: IpAddr = if address.is_ipv4() {
+        Ipv4Addr::LOCALHOST.into()
+    } else {
+        Ipv6Addr::LOCALHOST.into()
+    };
+    SocketAddr::new(loopback, address.port())
 }
 
 fn notify_systemd(config: &Config, state: &str) -> io::Result<()> {

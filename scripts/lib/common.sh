@@ -81,3 +81,38 @@ prepare_examples() {
     fi
     python_install examples/python
 }
+
+# The packager, built once, without what it needs for signing and publishing. In the target folder, so that nobody's own is touched.
+CARGO_DEB=3.8.0
+prepare_packager() {
+    local root
+    root=$(realpath -m "$(target_dir)")/tools
+    if [[ $("$root/bin/cargo-deb" --version 2>/dev/null) == "cargo-deb $CARGO_DEB" ]]; then
+        return
+    fi
+    say "building cargo-deb $CARGO_DEB"
+    # Optimised as little as makes it fast enough.
+    CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug --no-default-features --root "$root" "cargo-deb@$CARGO_DEB" >&2
+}
+
+# make_package PROFILE FOLDER: FOLDER/deskd.deb from the program that cargo has built for that profile.
+make_package() {
+    local profile=$1 folder=$2 built dist=packaging/dist pack=(--compress-system)
+    if [[ $profile == dev ]]; then
+        pack=(--fast -Z gz)
+    fi
+    built=$(realpath -m "$(target_dir)")/$([[ $profile == dev ]] && echo debug || echo "$profile")
+    rm -rf "$dist"
+    mkdir -p "$folder" "$dist/completions" "$dist/licences"
+    "$built/deskd" man "$dist/man"
+    gzip -9n "$dist/man"/*.1 # the packager would spend minutes on some bytes
+    "$built/deskd" completions bash >"$dist/completions/deskd.bash"
+    "$built/deskd" completions zsh >"$dist/completions/_deskd"
+    "$built/deskd" completions fish >"$dist/completions/deskd.fish"
+    python3 scripts/lib/licences.py "$dist/licences"
+    mkdir -p "$dist/licences/novnc/pako"
+    cp assets/viewer/dist/novnc/{AUTHORS,LICENSE.txt,NOTICE.txt} assets/viewer/dist/novnc/docs/LICENSE.* "$dist/licences/novnc"
+    cp assets/viewer/dist/novnc/vendor/pako/LICENSE "$dist/licences/novnc/pako"
+    PATH="$(realpath -m "$(target_dir)")/tools/bin:$PATH" \
+        cargo deb --locked --offline --no-build --profile "$profile" "${pack[@]}" --output "$folder/deskd.deb" >&2
+}

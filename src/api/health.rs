@@ -58,9 +58,13 @@ pub async fn read_metrics(State(api): State<ApiState>) -> Response {
 /// The version of the daemon.
 #[utoipa::path(get, path = "/api/v0/version", tag = "health",
     responses((status = 200, description = "The version", body = Version)))]
-pub async fn read_version() -> Json<Version> {
+pub async fn read_version(State(api): State<ApiState>) -> Json<Version> {
+    let listening = api.listening().iter();
     Json(Version {
         name: "deskd",
         version: env!("CARGO_PKG_VERSION"),
+        listening: listening
+            .map(|address| format!("http://{address}"))
+            .collect(),
     })
 }

@@ -1,6 +1,6 @@
 //! What handlers reach: handles only, cheap to clone.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use super::{auth::Auth, ws::Liveness};
 use crate::{
@@ -21,6 +21,7 @@ pub struct ApiState(Arc<Parts>);
 #[derive(Debug)]
 struct Parts {
     auth: Auth,
+    listening: Vec<SocketAddr>,
     chats: Chats,
     liveness: Liveness,
     desktop: Desktop,
@@ -41,6 +42,7 @@ impl ApiState {
     )]
     pub fn new(
         auth: Auth,
+        listening: Vec<SocketAddr>,
         chats: Chats,
         liveness: Liveness,
         desktop: Desktop,
@@ -54,6 +56,7 @@ impl ApiState {
     ) -> Self {
         Self(Arc::new(Parts {
             auth,
+            listening,
             chats,
             liveness,
             desktop,
@@ -70,6 +73,11 @@ impl ApiState {
     /// The rules of the door.
     pub fn auth(&self) -> &Auth {
         &self.0.auth
+    }
+
+    /// Addresses of the TCP listeners, as programs on this machine reach them.
+    pub fn listening(&self) -> &[SocketAddr] {
+        &self.0.listening
     }
 
     /// Chats, tokens, and what was worked on.

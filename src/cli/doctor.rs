@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsStr,
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -35,8 +36,9 @@ struct Finding {
 /// Prints the findings; fails when the desktop cannot start.
 pub(super) fn run(json: bool, environment: &Environment) -> ExitCode {
     let findings = examine(environment);
+    let mut text = String::new();
     if json {
-        println!("{}", as_json(&findings));
+        let _ = writeln!(text, "{}", as_json(&findings));
     } else {
         for finding in &findings {
             let word = match finding.verdict {
@@ -44,11 +46,14 @@ pub(super) fn run(json: bool, environment: &Environment) -> ExitCode {
                 Verdict::Lacking => "lacking",
                 Verdict::Broken => "BROKEN",
             };
-            println!("{word:<8} {:<16} {}", finding.name, finding.detail);
+            let _ = writeln!(text, "{word:<8} {:<16} {}", finding.name, finding.detail);
             if let Some(cure) = &finding.cure {
-                println!("{:<25} cure: {cure}", "");
+                let _ = writeln!(text, "{:<25} cure: {cure}", "");
             }
         }
+    }
+    if let Err(error) = super::show(text.as_bytes()) {
+        return super::finish(Err(error));
     }
     let broken = findings
         .iter()

@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod doctor;
+mod man;
 mod remote;
 mod show_config;
 
@@ -41,6 +42,11 @@ enum CliCommand {
     Completions {
         /// For which shell
         shell: Shell,
+    },
+    /// Prints the manual page, or writes one for each command to a folder
+    Man {
+        /// Folder for the pages; made when missing
+        folder: Option<std::path::PathBuf>,
     },
     #[command(flatten)]
     Remote(remote::Remote),
@@ -94,7 +100,7 @@ pub fn run(argv: &[OsString], environment: &Environment) -> ExitCode {
             ExitCode::from(code)
         }
         Err(error) => {
-            eprintln!("deskd: {}", chain(&error));
+            complain(&chain(&error));
             ExitCode::from(USAGE)
         }
     }
@@ -130,19 +136,39 @@ fn try_run(argv: &[OsString], environment: &Environment) -> Result<ExitCode, Con
             // Into a buffer first: the generator panics when the reader of a pipe is gone.
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "deskd", &mut script);
-            finish(std::io::stdout().write_all(&script))
+            finish(show(&script))
         }
+        CliCommand::Man { folder: None } => {
+            finish(man::page(Cli::command()).and_then(|page| show(&page)))
+        }
+        CliCommand::Man {
+            folder: Some(folder),
+        } => finish(man::write_all(Cli::command(), &folder)),
     })
+}
+
+/// Writes to standard output. A reader that goes away, as `head` does, has what it wanted.
+fn show(text: &[u8]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
 }
 
 fn finish<E: std::error::Error>(result: Result<(), E>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("deskd: {}", chain(&error));
+            complain(&chain(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// A sentence on standard error; nobody may be there to read it.
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "deskd: {text}");
 }
 
 /// An error and its causes in one line.

@@ -1,6 +1,6 @@
 //! `deskd config`: the effective values with their source. No setting is a secret: the token is only ever in a file.
 
-use std::process::ExitCode;
+use std::{fmt::Write as _, process::ExitCode};
 
 use crate::config::{Config, Setting};
 
@@ -14,7 +14,7 @@ pub(super) fn run(settings: &[Setting], config: &Config, json: bool) -> ExitCode
             ..setting.clone()
         })
         .collect();
-    if json {
+    let text = if json {
         let object: serde_json::Map<String, serde_json::Value> = shown
             .into_iter()
             .map(|s| {
@@ -24,16 +24,19 @@ pub(super) fn run(settings: &[Setting], config: &Config, json: bool) -> ExitCode
                 )
             })
             .collect();
-        println!("{}", serde_json::Value::Object(object));
+        format!("{}\n", serde_json::Value::Object(object))
     } else {
-        for setting in shown {
-            println!(
-                "{:<22} {:<40} {}",
-                setting.name, setting.value, setting.source
-            );
-        }
-    }
-    ExitCode::SUCCESS
+        shown.iter().fold(String::new(), |mut text, setting| {
+            let Setting {
+                name,
+                value,
+                source,
+            } = setting;
+            let _ = writeln!(text, "{name:<22} {value:<40} {source}");
+            text
+        })
+    };
+    super::finish(super::show(text.as_bytes()))
 }
 
 fn resolved(setting: &Setting, config: &Config) -> String {

@@ -7,6 +7,9 @@ use clap::Args;
 use super::{Environment, runtime_dir};
 use crate::client::{Client, Place};
 
+/// Name of the link to its socket that a daemon keeps in its state directory.
+pub const SOCKET_LINK: &str = "socket";
+
 /// Flags of every command that asks a daemon.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "The daemon")]
@@ -14,7 +17,7 @@ pub struct ClientArgs {
     /// Address of the daemon, http and no TLS [default: its Unix socket]
     #[arg(long, env = "DESKD_URL", value_name = "http://HOST:PORT")]
     pub url: Option<String>,
-    /// Unix socket of the daemon [default: deskd.sock in the runtime directory]
+    /// Unix socket of the daemon [default: deskd.sock in the runtime directory, or where `socket` in the state directory leads]
     #[arg(long, env = "DESKD_SOCKET", value_name = "PATH")]
     pub socket: Option<PathBuf>,
     /// File with the token, for --url [default: token in the state directory]
@@ -55,16 +58,31 @@ fn hint(url: &str) -> &'static str {
     }
 }
 
+/// Where the daemon of our user is: in our runtime directory, or, since one that the system started has another one, where the
+/// link in the state directory leads.
+fn usual_socket(environment: &Environment) -> PathBuf {
+    let named = environment.path("DESKD_RUNTIME_DIR");
+    let is_named = named.is_some();
+    let near = named.unwrap_or_else(|| runtime_dir(environment));
+    let near = near.join("deskd.sock");
+    let link = usual_state_dir(environment).map(|dir| dir.join(SOCKET_LINK));
+    match link {
+        Some(link) if !is_named && !near.exists() && link.exists() => link,
+        _ => near,
+    }
+}
+
+fn usual_state_dir(environment: &Environment) -> Option<PathBuf> {
+    let named = environment.path("DESKD_STATE_DIR");
+    named.or_else(|| super::state_dir(environment))
+}
+
 impl ClientArgs {
     /// The client that the flags describe.
     pub fn client(&self, environment: &Environment) -> Result<Client, WhereError> {
         let chat = self.chat_id.clone();
         let Some(url) = &self.url else {
-            let dir = environment.get("DESKD_RUNTIME_DIR").map(PathBuf::from);
-            let usual = || {
-                dir.unwrap_or_else(|| runtime_dir(environment))
-                    .join("deskd.sock")
-            };
+            let usual = || usual_socket(environment);
             let socket = self.socket.clone().unwrap_or_else(usual);
             return Ok(Client::new(Place::Unix(socket), self.token(None)?, chat));
         };
@@ -82,7 +100,7 @@ impl ClientArgs {
         } else {
             format!("{authority}:80")
         };
-        let usual = super::state_dir(environment).map(|dir| dir.join("token"));
+        let usual = usual_state_dir(environment).map(|dir| dir.join("token"));
         Ok(Client::new(Place::Tcp(authority), self.token(usual)?, chat))
     }
 

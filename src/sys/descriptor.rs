@@ -22,6 +22,15 @@ pub fn both(descriptor: impl Into<OwnedFd>) -> io::Result<AsyncFd<OwnedFd>> {
     watched(descriptor.into(), Interest::READABLE | Interest::WRITABLE)
 }
 
+/// Resolves when standard output is a pipe that nobody reads any more; never for anything else. Needs a tokio runtime.
+pub async fn reader_of_output_gone() {
+    let output = io::stdout().as_fd().try_clone_to_owned();
+    match output.and_then(|output| watched(output, Interest::ERROR)) {
+        Ok(output) if output.ready(Interest::ERROR).await.is_ok() => {}
+        _ => std::future::pending().await, // files cannot be watched, and always take what comes
+    }
+}
+
 /// Reads and writes of it never block; what has nothing to give, or no room, says `WouldBlock`.
 pub fn set_nonblocking(descriptor: impl AsFd) -> io::Result<()> {
     rustix::io::ioctl_fionbio(descriptor, true).map_err(Into::into)

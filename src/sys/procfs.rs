@@ -3,6 +3,7 @@
 use std::{
     collections::HashSet,
     fs,
+    net::{IpAddr, SocketAddr},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -50,6 +51,41 @@ fn parse(pid: i32, text: &str) -> Option<Stat> {
         started,
         zombie,
     })
+}
+
+/// The user that we are.
+pub fn our_user() -> u32 {
+    nix::unistd::geteuid().as_raw()
+}
+
+/// The user who owns the local end `local` of the TCP connection to `remote`, both on this machine: the lines of
+/// `/proc/net/tcp` (proc(5)). `None` when there is no such connection, or the table cannot be read.
+pub fn owner_of_connection(local: SocketAddr, remote: SocketAddr) -> Option<u32> {
+    let table = if local.is_ipv4() {
+        "/proc/net/tcp"
+    } else {
+        "/proc/net/tcp6"
+    };
+    let ends = [table_address(local), table_address(remote)];
+    let lines = fs::read_to_string(table).ok()?;
+    lines.lines().find_map(|line| {
+        let mut fields = line.split_ascii_whitespace().skip(1);
+        let same = ends.iter().all(|end| fields.next() == Some(end.as_str()));
+        same.then(|| fields.nth(4)?.parse().ok()).flatten()
+    })
+}
+
+/// An address as the tables write it: words of four bytes in the machine's order, then the port.
+fn table_address(address: SocketAddr) -> String {
+    let octets = match address.ip() {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    };
+    let words = octets.chunks_exact(4).map(|word| {
+        let word = u32::from_ne_bytes(word.try_into().expect("four bytes"));
+        format!("{word:08X}")
+    });
+    format!("{}:{:04X}", words.collect::<String>(), address.port())
 }
 
 /// When a process with this start time was started, on this process' clock; `None` before the clock's zero.
@@ -152,6 +188,19 @@ pub fn find_program(program: &Path, path: &[u8]) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_owner_of_a_connection_is_known() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let client = std::net::TcpStream::connect(listener.local_addr().expect("bound"));
+        let client = client.expect("it listens");
+        let (near, far) = (client.local_addr(), client.peer_addr());
+        let (near, far) = (near.expect("connected"), far.expect("connected"));
+        let us = nix::unistd::getuid().as_raw();
+        assert_eq!(owner_of_connection(near, far), Some(us));
+        let nobody = "127.0.0.1:1".parse().expect("an address");
+        assert_eq!(owner_of_connection(nobody, far), None);
+    }
 
     #[test]
     fn names_of_programs_may_hold_anything() {

@@ -7,7 +7,9 @@ use std::{
 
 use rustix::{
     pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt},
-    termios::{Winsize, tcgetwinsize, tcsetwinsize},
+    termios::{
+        OptionalActions, Termios, Winsize, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize,
+    },
 };
 
 /// A terminal: what the daemon reads and writes, and what the program has as its standard files.
@@ -53,6 +55,29 @@ pub fn end_of_file(terminal: impl AsFd) -> io::Result<Option<u8>> {
     let modes = rustix::termios::tcgetattr(terminal)?;
     let byte = modes.special_codes[rustix::termios::SpecialCodeIndex::VEOF];
     Ok((byte != 0).then_some(byte))
+}
+
+/// A terminal that gives every key as it is typed and prints what comes as it is. Dropping it brings back how it was.
+#[derive(Debug)]
+pub struct Raw<T: AsFd> {
+    terminal: T,
+    before: Termios,
+}
+
+/// Makes a terminal raw (termios(3), `cfmakeraw`).
+pub fn raw<T: AsFd>(terminal: T) -> io::Result<Raw<T>> {
+    let before = tcgetattr(&terminal)?;
+    let mut modes = before.clone();
+    modes.make_raw();
+    tcsetattr(&terminal, OptionalActions::Now, &modes)?;
+    Ok(Raw { terminal, before })
+}
+
+impl<T: AsFd> Drop for Raw<T> {
+    fn drop(&mut self) {
+        // What was typed ahead stays for whoever reads next.
+        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
+    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::support::daemon::{Daemon, Home, deskd};
 
 /// The program, which finds the daemon by its socket.
-fn command(daemon: &Daemon, args: &[&str]) -> Command {
+pub(super) fn command(daemon: &Daemon, args: &[&str]) -> Command {
     let mut command = deskd(daemon.home());
     command
         .env("DESKD_RUNTIME_DIR", daemon.home().runtime())
@@ -27,7 +27,7 @@ fn command(daemon: &Daemon, args: &[&str]) -> Command {
     command
 }
 
-fn run(daemon: &Daemon, args: &[&str]) -> (i32, String, String) {
+pub(super) fn run(daemon: &Daemon, args: &[&str]) -> (i32, String, String) {
     shown(&command(daemon, args).output().expect("it runs"))
 }
 
@@ -43,7 +43,7 @@ fn fed(daemon: &Daemon, args: &[&str], input: &[u8]) -> (i32, String, String) {
     shown(&child.wait_with_output().expect("its end"))
 }
 
-fn shown(output: &Output) -> (i32, String, String) {
+pub(super) fn shown(output: &Output) -> (i32, String, String) {
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     (
         output.status.code().expect("no signal"),
@@ -53,13 +53,13 @@ fn shown(output: &Output) -> (i32, String, String) {
 }
 
 /// What a command prints that succeeds and says nothing else.
-fn printed(daemon: &Daemon, args: &[&str]) -> String {
+pub(super) fn printed(daemon: &Daemon, args: &[&str]) -> String {
     let (code, out, error) = run(daemon, args);
     assert_eq!((code, error.as_str()), (0, ""), "{args:?}: {out}");
     out
 }
 
-fn off() -> Daemon {
+pub(super) fn off() -> Daemon {
     Daemon::start(&["--desktop", "off"])
 }
 

@@ -37,9 +37,12 @@ pub struct Part {
 
 /// Body of `GET /api/v0/version`.
 #[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "they are words of the wire")]
 pub struct Version {
     /// `deskd`.
     pub name: &'static str,
     /// Semantic version.
     pub version: &'static str,
+    /// Addresses of its TCP listeners for programs on its machine, as in `http://127.0.0.1:7380`.
+    pub listening: Vec<String>,
 }

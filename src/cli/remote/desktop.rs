@@ -130,7 +130,12 @@ impl Watch {
             number += 1;
             let file = self.folder.join(format!("{number:06}.png"));
             save(&file, &picture)?;
-            print::line(&file.to_string_lossy())?;
+            let file = file.to_string_lossy();
+            if self.daemon.json {
+                print::row(&json!({"file": file, "bytes": picture.len()}))?;
+            } else {
+                print::line(&file)?;
+            }
         }
         Ok(())
     }
@@ -307,7 +312,7 @@ async fn perform(
     }
 }
 
-fn standard_input() -> Result<String, RemoteError> {
+pub(super) fn standard_input() -> Result<String, RemoteError> {
     std::io::read_to_string(std::io::stdin()).map_err(RemoteError::local("read standard input"))
 }
 

@@ -6,14 +6,18 @@ use clap::Args;
 use futures_util::{SinkExt, StreamExt};
 use hyper::Method;
 use serde_json::{Value, json};
-use tokio::{io::AsyncReadExt, signal::unix::SignalKind};
+use tokio::{
+    io::AsyncReadExt,
+    signal::unix::{Signal, SignalKind, signal},
+};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{RemoteError, absolute, client, print};
 use crate::{
+    cli::complain,
     client::{Client, Socket, error::ClientError, whole},
     config::{Environment, client::ClientArgs},
-    sys::signals,
+    sys::{descriptor, pty, signals},
 };
 
 const ROUTE: &str = "/api/v0/processes";
@@ -27,6 +31,9 @@ pub(in crate::cli) struct Exec {
     /// Give it our standard input
     #[arg(short, long)]
     interactive: bool,
+    /// Give it a terminal as large as ours; for editors, shells, and whatever asks
+    #[arg(short, long, conflicts_with = "detach")]
+    tty: bool,
     /// Working directory [default: that of the daemon]
     #[arg(long, value_name = "DIR")]
     workdir: Option<PathBuf>,
@@ -49,9 +56,8 @@ pub(in crate::cli) struct Exec {
 impl Exec {
     pub(super) async fn run(self, environment: &Environment) -> Result<ExitCode, RemoteError> {
         let client = client(&self.daemon, environment)?;
-        let started = client
-            .post(&format!("{ROUTE}/start"), &self.body()?)
-            .await?;
+        let body = self.body(environment)?;
+        let started = client.post(&format!("{ROUTE}/start"), &body).await?;
         let id = started["id"].as_str().unwrap_or_default().to_owned();
         if self.detach {
             if self.daemon.json {
@@ -63,14 +69,30 @@ impl Exec {
         }
         let path = format!("{ROUTE}/{id}/attach?since=0");
         let socket = client.websocket(&path).await?;
-        let ending = follow(socket, self.interactive, None).await?;
+        let ending = {
+            let raw = if self.tty { Some(raw()?) } else { None };
+            let input = if raw.is_some() {
+                Input::Keys
+            } else if self.interactive {
+                Input::Bytes
+            } else {
+                Input::Nothing
+            };
+            follow(socket, input, None).await
+        };
+        if ending.as_ref().is_err_and(RemoteError::is_reader_gone) {
+            // As a pipe would: nobody reads, so nobody need write.
+            let path = format!("{ROUTE}/{id}/signal");
+            client.post(&path, &json!({"signal": "kill"})).await?;
+        }
+        let ending = ending?;
         if self.daemon.json {
             print::error_bytes(format!("{ending:#}\n").as_bytes())?;
         }
         Ok(code_of(&ending))
     }
 
-    fn body(&self) -> Result<Value, RemoteError> {
+    fn body(&self, environment: &Environment) -> Result<Value, RemoteError> {
         let mut env = BTreeMap::new();
         for pair in &self.env {
             let (name, value) = pair
@@ -85,6 +107,16 @@ impl Exec {
             "stderr": "separate",
             "background": self.detach,
         });
+        if self.tty {
+            let (rows, columns) = pty::size(std::io::stdin()).map_err(no_terminal)?;
+            // A terminal that says nothing of its size is not one without any.
+            let term = environment.get("TERM").map(|term| term.to_string_lossy());
+            let term = term.unwrap_or("xterm-256color".into());
+            body["pty"] = json!({"rows": rows.max(1), "cols": columns.max(1), "term": term});
+            for part in ["stdin", "stderr"] {
+                body.as_object_mut().expect("an object").remove(part);
+            }
+        }
         if let Some(workdir) = &self.workdir {
             body["workdir"] = json!(absolute(workdir)?);
         }
@@ -108,26 +140,86 @@ fn code_of(ending: &Value) -> ExitCode {
     code.map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
+/// Our terminal, raw until this is dropped.
+fn raw() -> Result<pty::Raw<std::io::Stdin>, RemoteError> {
+    pty::raw(std::io::stdin()).map_err(no_terminal)
+}
+
+fn no_terminal(_: std::io::Error) -> RemoteError {
+    RemoteError::Usage("--tty needs a terminal as standard input".to_owned())
+}
+
+/// What of our standard input goes to the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Input {
+    Nothing,
+    /// What comes, and its end.
+    Bytes,
+    /// What is typed; there the terminal decides what is an interruption. Its size goes along.
+    Keys,
+}
+
+/// Signals that we pass on, and the size of our terminal.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Signal,
+    resize: Signal,
+    /// How often we were interrupted.
+    interrupts: u32,
+}
+
+impl Signals {
+    fn new() -> Result<Self, RemoteError> {
+        let listen = |kind| signal(kind).map_err(RemoteError::local("listen for signals"));
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hang_up: listen(SignalKind::hangup())?,
+            resize: listen(SignalKind::window_change())?,
+            interrupts: 0,
+        })
+    }
+
+    /// The next order to the process. A program that goes on after two interruptions is ended by the third.
+    async fn order(&mut self) -> Message {
+        let name = tokio::select! {
+            _ = self.interrupt.recv() => {
+                self.interrupts += 1;
+                if self.interrupts < 3 { "INT" } else { "KILL" }
+            }
+            _ = self.terminate.recv() => "TERM",
+            _ = self.hang_up.recv() => "HUP",
+            _ = self.resize.recv() => {
+                let (rows, columns) = pty::size(std::io::stdin()).unwrap_or((24, 80));
+                let size = json!({"resize": {"rows": rows.max(1), "cols": columns.max(1)}});
+                return Message::Text(size.to_string().into());
+            }
+        };
+        Message::Text(json!({"signal": name}).to_string().into())
+    }
+}
+
 /// Prints what comes until the process has ended, or `until` bytes have; its ending, if it came.
 ///
-/// With `interactive`, standard input goes to the process. What interrupts us goes to it too, so that it decides.
-async fn follow(
-    socket: Socket,
-    interactive: bool,
-    until: Option<u64>,
-) -> Result<Value, RemoteError> {
+/// Without `until` what interrupts us goes to it, so that it decides. Ends when nobody reads what we print.
+async fn follow(socket: Socket, input: Input, until: Option<u64>) -> Result<Value, RemoteError> {
     let (mut sink, mut stream) = socket.split();
     let mut typed = vec![0; 64 << 10];
-    let mut stdin = interactive.then(tokio::io::stdin);
-    let listen =
-        |kind| tokio::signal::unix::signal(kind).map_err(RemoteError::local("listen for signals"));
-    let mut interrupts = listen(SignalKind::interrupt())?;
-    let mut terminations = listen(SignalKind::terminate())?;
+    let mut stdin = (input != Input::Nothing).then(tokio::io::stdin);
+    let mut signals = until.is_none().then(Signals::new).transpose()?;
+    let mut reader_gone = std::pin::pin!(descriptor::reader_of_output_gone());
     let mut left = until;
     while left != Some(0) {
         let reading = async {
             match &mut stdin {
                 Some(stdin) => stdin.read(&mut typed).await,
+                None => std::future::pending().await,
+            }
+        };
+        let passing = async {
+            match &mut signals {
+                Some(signals) => signals.order().await,
                 None => std::future::pending().await,
             }
         };
@@ -146,12 +238,8 @@ async fn follow(
                 }
                 size => Message::Binary([&[STDIN], &typed[..size]].concat().into()),
             },
-            _ = interrupts.recv(), if until.is_none() => {
-                Message::Text(r#"{"signal":"INT"}"#.into())
-            }
-            _ = terminations.recv(), if until.is_none() => {
-                Message::Text(r#"{"signal":"TERM"}"#.into())
-            }
+            () = &mut reader_gone => return Err(RemoteError::reader_gone()),
+            order = passing => order,
         };
         sink.send(order).await.map_err(broken)?;
     }
@@ -192,11 +280,11 @@ fn told(text: &str) -> Event {
     if let Some(gap) = event.get("gap") {
         let at = |name: &str| gap[name].as_u64().unwrap_or(0);
         let lost = at("to").saturating_sub(at("from"));
-        eprintln!("deskd: {lost} bytes of output are no longer kept");
+        complain(&format!("{lost} bytes of output are no longer kept"));
         return Event::Bytes(lost);
     }
     if let Some(error) = event.get("error") {
-        eprintln!("deskd: {}", error["message"].as_str().unwrap_or_default());
+        complain(error["message"].as_str().unwrap_or_default());
     }
     Event::Bytes(0)
 }
@@ -297,12 +385,19 @@ impl Logs {
     pub(super) async fn run(self, environment: &Environment) -> Result<(), RemoteError> {
         let client: Client = client(&self.daemon, environment)?;
         let path = format!("{ROUTE}/{}", super::encoded(self.id.as_bytes()));
+        if self.daemon.json {
+            let wait = if self.follow { "?wait=true" } else { "" };
+            return print::json(&client.get(&format!("{path}/output{wait}")).await?);
+        }
         let answer = client.send(Method::GET, &path, &[], whole("")).await?;
         let process = answer.json().await?;
         let bytes = |name: &str| process[name].as_u64().unwrap_or(0);
         let there = bytes("stdout_bytes") + bytes("stderr_bytes");
         let until = (!self.follow).then_some(there);
         let socket = client.websocket(&format!("{path}/attach?since=0")).await?;
-        follow(socket, false, until).await.map(drop)
+        // Whoever interrupts a look at a process does not mean the process.
+        follow(socket, Input::Nothing, until.or(Some(u64::MAX)))
+            .await
+            .map(drop)
     }
 }

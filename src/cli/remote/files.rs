@@ -5,12 +5,13 @@ use std::{path::PathBuf, process::ExitCode};
 use bytes::Bytes;
 use clap::Args;
 use http_body_util::{BodyExt, StreamBody};
-use hyper::{Method, body::Frame};
+use hyper::{Method, body::Frame, header};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
-use super::{RemoteError, absolute, client, encoded, encoded_path, print};
+use super::{RemoteError, absolute, client, encoded, encoded_path, print, progress::Progress};
 use crate::{
+    cli::complain,
     client::{Body, whole},
     config::{Environment, client::ClientArgs},
 };
@@ -54,8 +55,12 @@ impl Read {
         }
         let path = format!("/api/v0/read-file?path={path}");
         let mut answer = client.send(Method::GET, &path, &[], whole("")).await?;
+        let size = answer.headers.get(header::CONTENT_LENGTH);
+        let size = size.and_then(|size| size.to_str().ok()?.parse().ok());
+        let mut progress = Progress::of_download(size);
         while let Some(bytes) = answer.chunk().await? {
             print::bytes(&bytes)?;
+            progress.add(bytes.len());
         }
         Ok(())
     }
@@ -103,14 +108,17 @@ impl Write {
 
 /// Standard input as it comes. An error of it breaks the request off, and the file stays as it was.
 fn standard_input() -> Body {
-    let pieces = futures_util::stream::unfold(Some(tokio::io::stdin()), async |stdin| {
-        let mut stdin = stdin?;
+    let begin = Some((tokio::io::stdin(), Progress::of_upload()));
+    let pieces = futures_util::stream::unfold(begin, async |state| {
+        let (mut stdin, mut progress) = state?;
         let mut piece = vec![0; PIECE];
         match stdin.read(&mut piece).await {
             Ok(0) => None,
             Ok(size) => {
                 piece.truncate(size);
-                Some((Ok(Frame::data(Bytes::from(piece))), Some(stdin)))
+                progress.add(size);
+                let next = Some((stdin, progress));
+                Some((Ok(Frame::data(Bytes::from(piece))), next))
             }
             Err(error) => Some((Err(error), None)),
         }
@@ -335,7 +343,9 @@ impl Search {
             }
             if answer["end"]["stopped"] != "done" {
                 let why = answer["end"]["stopped"].as_str().unwrap_or_default();
-                eprintln!("deskd: the search stopped early ({why}); there may be more");
+                complain(&format!(
+                    "the search stopped early ({why}); there may be more"
+                ));
             }
         }
         Ok(if matches.is_empty() {

@@ -10,6 +10,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::{RemoteError, client, print};
 use crate::{
+    cli::complain,
     client::{Client, error::ClientError},
     config::{Environment, client::ClientArgs},
 };
@@ -37,7 +38,11 @@ impl Vnc {
         let address = listener
             .local_addr()
             .map_err(RemoteError::local("ask for the port"))?;
-        print::line(&format!("forwarding {address}"))?;
+        if self.daemon.json {
+            print::row(&serde_json::json!({"address": address.to_string()}))?;
+        } else {
+            print::line(&format!("forwarding {address}"))?;
+        }
         let path = if self.view_only {
             "/api/v0/desktop/vnc?view_only=true"
         } else {
@@ -52,7 +57,7 @@ impl Vnc {
                 }
                 Some(ended) = viewers.next() => {
                     if let Err(error) = ended {
-                        eprintln!("deskd: {}", crate::cli::chain(&error));
+                        complain(&crate::cli::chain(&error));
                     }
                 }
             }
@@ -84,7 +89,7 @@ async fn carry(client: &Client, path: &str, mut viewer: TcpStream) -> Result<(),
             match message.map_err(|error| ClientError::Socket(Box::new(error)))? {
                 Message::Binary(bytes) if write.write_all(&bytes).await.is_err() => return Ok(()),
                 Message::Close(Some(frame)) if !frame.reason.is_empty() => {
-                    eprintln!("deskd: the viewer was closed: {}", frame.reason);
+                    complain(&format!("the viewer was closed: {}", frame.reason));
                     return Ok(());
                 }
                 _ => {}

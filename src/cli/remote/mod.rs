@@ -4,13 +4,19 @@ mod desktop;
 mod exec;
 mod files;
 mod forward;
+mod git;
+mod open;
+mod operate;
 mod print;
+mod programs;
+mod progress;
 
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
 use crate::{
+    cli::complain,
     client::{Client, error::ClientError},
     config::{Environment, client::WhereError},
 };
@@ -34,8 +40,14 @@ pub(super) enum Remote {
     Actions(desktop::Actions),
     /// Lists the windows
     Windows(desktop::Windows),
+    /// Starts a program on the desktop
+    Launch(programs::Launch),
+    /// Prints what was copied on the desktop, or puts something there
+    Clipboard(programs::Clipboard),
     /// Opens a local port for VNC programs
     Vnc(forward::Vnc),
+    /// Opens the viewer in a browser
+    Open(open::Open),
     /// Runs a command, shows its output live, ends with its code
     Exec(exec::Exec),
     /// Lists processes
@@ -56,6 +68,16 @@ pub(super) enum Remote {
     Find(files::Find),
     /// Finds lines in files
     Search(files::Search),
+    /// Shows what changed in repositories
+    Git(git::Git),
+    /// Tells whether the daemon is ready, and where it listens
+    Status(operate::Status),
+    /// Tells the state of the desktop, starts or stops it, changes its size
+    Desktop(operate::Desktop),
+    /// Lists chats
+    Chats(operate::Chats),
+    /// Makes, lists and revokes tokens that may do less than the daemon's own
+    Tokens(operate::Tokens),
 }
 
 /// Why a command failed.
@@ -78,6 +100,9 @@ pub(super) enum RemoteError {
     /// An argument that only the command understands.
     #[error("{0}")]
     Usage(String),
+    /// It did not come out as it was meant to.
+    #[error("{0}")]
+    Failed(String),
 }
 
 impl RemoteError {
@@ -86,10 +111,20 @@ impl RemoteError {
         move |source| Self::Local { what, source }
     }
 
+    /// Nobody reads standard output any more.
+    fn reader_gone() -> Self {
+        Self::local("write to standard output")(std::io::ErrorKind::BrokenPipe.into())
+    }
+
+    /// Whether the reader of a pipe went away, as `head` does: nothing to say.
+    fn is_reader_gone(&self) -> bool {
+        matches!(self, Self::Local { source, .. } if source.kind() == std::io::ErrorKind::BrokenPipe)
+    }
+
     fn code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Where(_) => super::USAGE,
-            Self::Client(_) | Self::Local { .. } => 1,
+            Self::Client(_) | Self::Local { .. } | Self::Failed(_) => 1,
         }
     }
 }
@@ -109,14 +144,9 @@ pub(super) fn run(command: Remote, environment: &Environment) -> ExitCode {
         });
     match result {
         Ok(code) => code,
-        // The reader of a pipe went away, as `head` does: nothing to say.
-        Err(RemoteError::Local { source, .. })
-            if source.kind() == std::io::ErrorKind::BrokenPipe =>
-        {
-            ExitCode::SUCCESS
-        }
+        Err(error) if error.is_reader_gone() => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("deskd: {}", super::chain(&error));
+            complain(&super::chain(&error));
             ExitCode::from(error.code())
         }
     }
@@ -144,7 +174,21 @@ async fn dispatch(command: Remote, environment: &Environment) -> Result<ExitCode
         Remote::Ls(args) => args.run(environment).await.map(|()| done),
         Remote::Find(args) => args.run(environment).await.map(|()| done),
         Remote::Search(args) => args.run(environment).await,
+        Remote::Launch(args) => args.run(environment).await.map(|()| done),
+        Remote::Clipboard(args) => args.run(environment).await.map(|()| done),
+        Remote::Open(args) => args.run(environment).await.map(|()| done),
+        Remote::Git(args) => args.run(environment).await.map(|()| done),
+        Remote::Status(args) => args.run(environment).await.map(|()| done),
+        Remote::Desktop(args) => args.run(environment).await.map(|()| done),
+        Remote::Chats(args) => args.run(environment).await.map(|()| done),
+        Remote::Tokens(args) => args.run(environment).await.map(|()| done),
     }
+}
+
+/// A list in an answer; empty when there is none.
+fn list<'a>(answer: &'a serde_json::Value, name: &str) -> &'a [serde_json::Value] {
+    let list = answer[name].as_array();
+    list.map(Vec::as_slice).unwrap_or_default()
 }
 
 /// A value of a query.

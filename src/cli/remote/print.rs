@@ -30,6 +30,11 @@ pub(super) fn json(value: &Value) -> Result<(), RemoteError> {
     line(&format!("{value:#}"))
 }
 
+/// One of several, in a line of its own (JSON Lines).
+pub(super) fn row(value: &Value) -> Result<(), RemoteError> {
+    line(&value.to_string())
+}
+
 /// Text for a terminal: without control characters, which could be orders to it.
 pub(super) fn plain(text: &str) -> String {
     let shown = |c: char| {
