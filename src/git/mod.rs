@@ -28,6 +28,7 @@ mod config;
 mod content;
 mod disk;
 mod error;
+mod eyes;
 mod guard;
 pub mod history;
 mod ignore;
@@ -61,6 +62,7 @@ use std::sync::Once;
 
 pub use self::{
     error::GitError,
+    eyes::Eyes,
     guard::{Guard, Wanted},
     locate::locate,
     objects::{Id, ObjectError, ObjectKind, Objects},

@@ -16,7 +16,10 @@ use super::{
     repository::OpenError,
     watch::Watchers,
 };
-use crate::shutdown::Shutdown;
+use crate::{
+    shutdown::Shutdown,
+    telemetry::{Metrics, Raised},
+};
 
 /// Requests that are worked on at a time.
 const REQUESTS: usize = 64;
@@ -34,6 +37,8 @@ pub struct Config {
     pub workers: usize,
     /// Directories that are watched.
     pub max_watches: usize,
+    /// Between scans of everything, whatever else happens.
+    pub poll: Duration,
 }
 
 /// Why there is no answer.
@@ -67,6 +72,7 @@ pub struct Git(Arc<Inner>);
 struct Inner {
     config: Config,
     watchers: Watchers,
+    metrics: Arc<Metrics>,
     requests: Semaphore,
     /// Scans that are under way. Held for a glance.
     shared: Mutex<HashMap<Key, Shared>>,
@@ -84,10 +90,11 @@ struct Shared {
 
 impl Git {
     /// A handle with nothing under way.
-    pub fn new(config: Config, shutdown: &Shutdown) -> Self {
+    pub fn new(config: Config, shutdown: &Shutdown, metrics: Arc<Metrics>) -> Self {
         Self(Arc::new(Inner {
-            watchers: Watchers::new(config.clone(), shutdown),
+            watchers: Watchers::new(config.clone(), shutdown, Arc::clone(&metrics)),
             config,
+            metrics,
             requests: Semaphore::new(REQUESTS),
             shared: Mutex::default(),
         }))
@@ -103,8 +110,9 @@ impl Git {
         &self.0.watchers
     }
 
-    fn permit(&self) -> Result<SemaphorePermit<'_>, AskError> {
-        self.0.requests.try_acquire().map_err(|_| AskError::Busy)
+    fn permit(&self) -> Result<(SemaphorePermit<'_>, Raised), AskError> {
+        let permit = self.0.requests.try_acquire().map_err(|_| AskError::Busy)?;
+        Ok((permit, Raised::new(&self.0.metrics.git_requests)))
     }
 
     /// The root of the work tree that a path of the machine is in.
