@@ -36,6 +36,7 @@ mod index;
 mod locate;
 pub mod objects;
 mod pattern;
+mod pipes;
 mod place;
 mod quote;
 mod reach;

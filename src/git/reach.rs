@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::place::Place;
+use super::{disk, place::Place};
 
 /// How many entries are looked at.
 const MAX_ENTRIES: usize = 1_000_000;

@@ -17,6 +17,8 @@ mod mailbox;
 mod notices;
 mod scanner;
 pub mod session;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::HashMap,
@@ -160,7 +162,7 @@ impl Watchers {
             });
             shared.mailbox.everything();
             let scanner = Scanner::new(Arc::clone(&shared), self.clone());
-            self.0.shutdown.spawn(scanner.run());
+            self.0.shutdown.spawn_shared(scanner.run());
             shared
         });
         let mut bells = shared.bells.lock().unwrap_or_else(PoisonError::into_inner);

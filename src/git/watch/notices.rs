@@ -104,7 +104,7 @@ impl Notices {
             watches: Mutex::default(),
         }));
         let (listening, stop) = (notices.clone(), shutdown.clone());
-        shutdown.spawn(async move {
+        shutdown.spawn_shared(async move {
             tokio::select! {
                 biased;
                 () = stop.stopped() => {}

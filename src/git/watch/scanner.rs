@@ -9,7 +9,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, sleep_until},
+};
 
 use super::{
     LINGER, Outcome, Shared, Watchers,
@@ -35,6 +38,8 @@ const POLL_SHARE: u32 = 20;
 const DISTRUST: Duration = Duration::from_mins(1);
 /// How long a scan may take.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// How much longer one that looks at its time may take to end.
+const GRACE: Duration = Duration::from_secs(2);
 /// Before the next try after a scan that took too long; doubled each time, up to 30 of them.
 const BACK_OFF: Duration = Duration::from_mins(1);
 
@@ -59,7 +64,14 @@ pub(super) struct Scanner {
     lost: Option<Instant>,
     /// The cure was logged.
     told: bool,
+    /// A scan that did not end in time, and could not be ended: a disk that never answers.
+    hung: Option<JoinHandle<Done>>,
+    /// Since when nobody watches.
+    alone: Option<Instant>,
 }
+
+/// What comes back from a scan.
+type Done = (Scan, Result<Snapshot, GitError>, Option<Blind>);
 
 /// Why a directory is not watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +101,8 @@ impl Scanner {
             blind: false,
             lost: None,
             told: false,
+            hung: None,
+            alone: None,
         }
     }
 
@@ -122,7 +136,6 @@ impl Scanner {
         let mailbox = Arc::clone(&self.shared.mailbox);
         let mut first: Option<Instant> = None;
         let mut last = Instant::now();
-        let mut alone: Option<Instant> = None;
         if !mailbox.is_empty() {
             // It came while the last scan was under way, or is the first of all.
             first = Some(last.checked_sub(AT_MOST).unwrap_or(last));
@@ -131,10 +144,11 @@ impl Scanner {
             let poll = self.polled + self.poll_after();
             let start = first.map(|first| (last + QUIET).min(first + AT_MOST).max(self.earliest()));
             let is_alone = self.shared.latest.is_closed();
-            alone = alone
+            self.alone = self
+                .alone
                 .or_else(|| is_alone.then(Instant::now))
                 .filter(|_| is_alone);
-            let ends = alone.map(|since| since + LINGER);
+            let ends = self.alone.map(|since| since + LINGER);
             let next = [Some(poll), start, ends]
                 .into_iter()
                 .flatten()
@@ -206,6 +220,10 @@ impl Scanner {
             self.polled = self.started;
         }
         let at = SystemTime::now();
+        if self.hung.take_if(|hung| hung.is_finished()).is_none() && self.hung.is_some() {
+            self.ended = self.started;
+            return self.finish(Err(GitError::TimedOut), at);
+        }
         let (guard, _wanted) = Guard::new(PATIENCE);
         let mut scan = self
             .scan
@@ -223,7 +241,7 @@ impl Scanner {
             self.number,
             self.shared.root.clone(),
         );
-        let done = tokio::task::spawn_blocking(move || {
+        let mut work = tokio::task::spawn_blocking(move || {
             if afresh {
                 // A watch would speak of where its directory was, had that moved.
                 notices.clear(number);
@@ -232,9 +250,15 @@ impl Scanner {
             let result = scan.run_watched(&extent, &order, &guard, &watching);
             (scan, result, watching.blind.get())
         });
-        let done = done.await;
+        let done = tokio::time::timeout(PATIENCE + GRACE, &mut work).await;
         self.ended = Instant::now();
         self.took = self.ended - self.started;
+        let Ok(done) = done else {
+            // The worker goes on without it, which holds a thread for as long as it lasts.
+            self.hung = Some(work);
+            self.all.0.metrics.count_scan(Scanned::Timeout, self.took);
+            return self.finish(Err(GitError::TimedOut), at);
+        };
         let Ok((scan, result, blind)) = done else {
             // It panicked: the panic hook has told why.
             self.shared
