@@ -1,6 +1,6 @@
 //! The stream of changes.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, time::Duration};
 
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite;
