@@ -152,7 +152,7 @@ async fn run(config: Config) -> Result<(), AppError> {
         viewers,
         processes,
         vfs,
-        Git::new(config.git.clone(), &shutdown),
+        Git::new(config.git.clone(), &shutdown, Arc::clone(&metrics)),
         ToolCalls::new(),
         metrics,
         shutdown.clone(),

@@ -41,6 +41,16 @@ impl Shutdown {
         tokio::spawn(self.tasks.track_future(task.in_current_span()))
     }
 
+    /// Like [`Shutdown::spawn`], for work that many share: its log lines do not name the one who happened to begin it.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    pub fn spawn_shared<F>(&self, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        tokio::spawn(self.tasks.track_future(task))
+    }
+
     /// Spawns a task that nobody waits for: it ends with the runtime. For the watcher of signals alone,
     /// which must outlive the drain.
     #[expect(clippy::disallowed_methods, reason = "this is the one place")]

@@ -1,6 +1,9 @@
 //! Log format, metrics registry, panic hook. A leaf: every module may use the metrics.
 
-use std::sync::{Arc, atomic::AtomicI64};
+use std::{
+    sync::{Arc, atomic::AtomicI64},
+    time::Duration,
+};
 
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, fmt};
@@ -106,6 +109,46 @@ impl Probes {
     }
 }
 
+/// What a scan of a repository came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Scanned {
+    /// All is told.
+    Ok,
+    /// There is no repository any more.
+    Removed,
+    /// It is not opened: its owner, its format.
+    Refused,
+    /// Part of it cannot be read.
+    Failed,
+    /// It took too long.
+    Timeout,
+}
+
+/// Label set of [`Metrics::git_scan_seconds`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ScanLabels {
+    /// What came of it.
+    pub result: Scanned,
+}
+
+/// Raises a gauge for as long as it lives.
+#[derive(Debug)]
+pub struct Raised(Gauge<i64, AtomicI64>);
+
+impl Raised {
+    /// By one.
+    pub fn new(gauge: &Gauge<i64, AtomicI64>) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Raised {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 /// Label set of [`Metrics::request_seconds`]; the route is the pattern, never the path, so the set is closed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RequestLabels {
@@ -180,6 +223,18 @@ pub struct Metrics {
     pub processes: Gauge<i64, AtomicI64>,
     /// Clients that watch files now.
     pub file_watchers: Gauge<i64, AtomicI64>,
+    /// Scans of watched repositories by what came of them.
+    pub git_scan_seconds: SecondsFamily<ScanLabels>,
+    /// Repositories that wait for a free worker.
+    pub git_scan_queue: Gauge<i64, AtomicI64>,
+    /// Requests about repositories that are being worked on.
+    pub git_requests: Gauge<i64, AtomicI64>,
+    /// Repositories that have a scanner.
+    pub git_repositories: Gauge<i64, AtomicI64>,
+    /// Connections that watch repositories now.
+    pub git_watchers: Gauge<i64, AtomicI64>,
+    /// Directories of repositories whose changes the system notifies.
+    pub git_watches: Gauge<i64, AtomicI64>,
 }
 
 impl Default for Metrics {
@@ -208,6 +263,12 @@ impl Metrics {
             process_start_seconds: SecondsBuckets.new_metric(),
             processes: Gauge::default(),
             file_watchers: Gauge::default(),
+            git_scan_seconds: SecondsFamily::new_with_constructor(SecondsBuckets),
+            git_scan_queue: Gauge::default(),
+            git_requests: Gauge::default(),
+            git_repositories: Gauge::default(),
+            git_watchers: Gauge::default(),
+            git_watches: Gauge::default(),
             registry: Registry::default(),
         };
         metrics.registry = metrics.registered();
@@ -283,6 +344,7 @@ impl Metrics {
             m.processes.clone(),
         );
         m.register_files(r);
+        m.register_git(r);
         registry
     }
 
@@ -292,6 +354,51 @@ impl Metrics {
             "Clients that watch files",
             self.file_watchers.clone(),
         );
+    }
+
+    fn register_git(&self, registry: &mut Registry) {
+        registry.register_with_unit(
+            "deskd_git_scan",
+            "Scans of watched repositories by result",
+            Unit::Seconds,
+            self.git_scan_seconds.clone(),
+        );
+        for (name, help, gauge) in [
+            (
+                "deskd_git_scan_queue_depth",
+                "Repositories that wait for a worker",
+                &self.git_scan_queue,
+            ),
+            (
+                "deskd_git_requests",
+                "Requests about repositories in progress",
+                &self.git_requests,
+            ),
+            (
+                "deskd_git_repositories",
+                "Repositories that are watched",
+                &self.git_repositories,
+            ),
+            (
+                "deskd_git_watchers",
+                "Connections that watch repositories",
+                &self.git_watchers,
+            ),
+            (
+                "deskd_git_watches",
+                "Directories of repositories that the system watches",
+                &self.git_watches,
+            ),
+        ] {
+            registry.register(name, help, gauge.clone());
+        }
+    }
+
+    /// A scan has ended.
+    pub fn count_scan(&self, result: Scanned, took: Duration) {
+        let labels = ScanLabels { result };
+        let histogram = self.git_scan_seconds.get_or_create(&labels);
+        histogram.observe(took.as_secs_f64());
     }
 
     /// The registry in OpenMetrics text.

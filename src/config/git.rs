@@ -1,5 +1,7 @@
 //! Settings of repositories.
 
+use std::time::Duration;
+
 use clap::Args;
 
 use crate::{
@@ -28,6 +30,9 @@ pub struct GitArgs {
         default_value = "100000"
     )]
     pub git_max_watches: usize,
+    /// Time between scans of a repository that nothing has caused, in seconds
+    #[arg(long, env = "DESKD_GIT_POLL_INTERVAL", value_name = "SECONDS", default_value = "30", value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub git_poll_interval: u32,
 }
 
 /// The part of repositories. They may belong to the daemon's user, and to the one that processes run as.
@@ -39,5 +44,6 @@ pub(super) fn config(args: &GitArgs, process_user: Option<&str>) -> service::Con
         max_file_bytes: args.git_max_file_bytes,
         workers: args.git_workers as usize,
         max_watches: args.git_max_watches,
+        poll: Duration::from_secs(args.git_poll_interval.into()),
     }
 }

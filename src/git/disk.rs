@@ -146,6 +146,11 @@ pub(super) fn read_start(parent: impl AsFd, name: &CStr, most: u64) -> io::Resul
 
 /// The start of a regular file at a path of the machine; the path may lead through links. None: there is none.
 pub(super) fn read_path(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
+    // A device may do something when it is opened.
+    let is_other = |stat: Stat| !matches!(stat.kind(), FileType::RegularFile | FileType::Directory);
+    if Stat::of_path(path).is_ok_and(is_other) {
+        return Ok(None);
+    }
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = match rustix::fs::open(path, flags, Mode::empty()) {
         Ok(file) => File::from(file),

@@ -28,6 +28,7 @@ mod config;
 mod content;
 mod disk;
 mod error;
+mod eyes;
 mod guard;
 pub mod history;
 mod ignore;
@@ -35,6 +36,7 @@ mod index;
 mod locate;
 pub mod objects;
 mod pattern;
+mod pipes;
 mod place;
 mod quote;
 mod reach;
@@ -61,6 +63,7 @@ use std::sync::Once;
 
 pub use self::{
     error::GitError,
+    eyes::Eyes,
     guard::{Guard, Wanted},
     locate::locate,
     objects::{Id, ObjectError, ObjectKind, Objects},

@@ -11,7 +11,7 @@ use std::{
 
 use git2::{ErrorCode, Odb, Oid};
 
-use super::disk;
+use super::{disk, pipes::Stores};
 
 /// From this size on an object that lies in a file of its own is read without a second copy, and none is hashed.
 const LARGE: u64 = 1 << 20;
@@ -115,12 +115,18 @@ pub enum ObjectError {
     },
 }
 
+/// What the library has opened, after it was looked at.
+struct Store {
+    library: Odb<'static>,
+    stores: Stores,
+}
+
 /// Where objects are read from: files of their own, packs, and what `alternates` names.
 pub struct Objects {
     /// `objects`, held open: it is found by its descriptor, wherever it is moved.
     directory: File,
     /// Made anew when a pack has gone. Held for a glance.
-    store: RwLock<Arc<Odb<'static>>>,
+    store: RwLock<Arc<Store>>,
 }
 
 impl fmt::Debug for Objects {
@@ -134,7 +140,7 @@ impl fmt::Debug for Objects {
 impl Objects {
     pub(super) fn open(directory: &Path) -> io::Result<Self> {
         let directory = File::open(directory)?;
-        let store = open_store(&directory).map_err(io::Error::other)?;
+        let store = Store::open(&directory).map_err(io::Error::other)?;
         Ok(Self {
             directory,
             store: RwLock::new(Arc::new(store)),
@@ -149,8 +155,10 @@ impl Objects {
 
     /// The fewest digits, of at least so many, that name this object and no other one. It need not be there itself.
     pub(super) fn abbreviate(&self, id: Id, least: usize) -> String {
-        let store = self.store();
-        let other = |digits: usize| match store.exists_prefix(id.0, digits) {
+        let Ok(store) = self.opened() else {
+            return id.to_string();
+        };
+        let other = |digits: usize| match store.library.exists_prefix(id.0, digits) {
             Ok(found) => found != id.0,
             Err(error) => error.code() == ErrorCode::Ambiguous,
         };
@@ -196,8 +204,10 @@ impl Objects {
     /// From a file of its own by its stream, which never pads; else from a pack, whose entries have checksums and lengths.
     /// Not hashed: git does not do so either, and it takes as long as the reading.
     fn read_large(&self, id: Id, size: u64) -> Result<Arc<[u8]>, ObjectError> {
-        let store = self.store();
-        let Ok((mut stream, length, _)) = store.reader(id.0) else {
+        let store = self
+            .opened()
+            .map_err(|source| ObjectError::Damaged { id, source })?;
+        let Ok((mut stream, length, _)) = store.library.reader(id.0) else {
             return self.ask(id, |store| Ok(store.read(id.0)?.data().into()));
         };
         if length as u64 != size {
@@ -209,22 +219,24 @@ impl Objects {
         Ok(bytes)
     }
 
-    fn store(&self) -> Arc<Odb<'static>> {
-        self.store
+    /// The library's store, made anew when names have come or gone where objects lie: what it would wait for is looked for
+    /// first.
+    fn opened(&self) -> Result<Arc<Store>, git2::Error> {
+        let store = self
+            .store
             .read()
             .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+            .clone();
+        if store.stores.is_current() {
+            return Ok(store);
+        }
+        self.reopen()
     }
 
-    /// Whether a FIFO lies where the object's own file would: the library would open it, and wait for ever.
-    fn would_wait(&self, id: Id) -> bool {
-        let hex = id.to_string();
-        let path = format!("{}/{}", &hex[..2], &hex[2..]);
-        let found = rustix::fs::statat(&self.directory, path, rustix::fs::AtFlags::empty());
-        found.is_ok_and(|stat| {
-            let kind = rustix::fs::FileType::from_raw_mode(stat.st_mode);
-            kind != rustix::fs::FileType::RegularFile
-        })
+    fn reopen(&self) -> Result<Arc<Store>, git2::Error> {
+        let store = Arc::new(Store::open(&self.directory)?);
+        *self.store.write().unwrap_or_else(PoisonError::into_inner) = store.clone();
+        Ok(store)
     }
 
     /// Asks once more when it fails: a pack that was opened may have been replaced by another (`git gc`).
@@ -233,20 +245,20 @@ impl Objects {
         id: Id,
         question: impl Fn(&Odb<'static>) -> Result<T, git2::Error>,
     ) -> Result<T, ObjectError> {
-        if self.would_wait(id) {
-            return Err(damaged(id, "its file is none"));
-        }
         let failed = |source: git2::Error| match source.code() {
             ErrorCode::NotFound => ObjectError::Missing { id },
             _ => ObjectError::Damaged { id, source },
         };
-        match question(&self.store()) {
+        let store = self.opened().map_err(failed)?;
+        if store.stores.waits_for(&self.directory, &id.to_string()) {
+            return Err(damaged(id, "its file is none"));
+        }
+        match question(&store.library) {
             Err(error) if error.code() != ErrorCode::NotFound => {}
             answer => return answer.map_err(failed),
         }
-        let store = Arc::new(open_store(&self.directory).map_err(failed)?);
-        *self.store.write().unwrap_or_else(PoisonError::into_inner) = store.clone();
-        question(&store).map_err(failed)
+        let store = self.reopen().map_err(failed)?;
+        question(&store.library).map_err(failed)
     }
 }
 
@@ -261,10 +273,15 @@ fn packed_in(index: &Path) -> Option<u64> {
     Some(u32::from_be_bytes(last.try_into().ok()?).into())
 }
 
-fn open_store(directory: &File) -> Result<Odb<'static>, git2::Error> {
-    let store = Odb::new()?;
-    store.add_disk_alternate(&format!("/proc/self/fd/{}", directory.as_raw_fd()))?;
-    Ok(store)
+impl Store {
+    fn open(directory: &File) -> Result<Self, git2::Error> {
+        let path = format!("/proc/self/fd/{}", directory.as_raw_fd());
+        let stores = Stores::look(Path::new(&path));
+        let stores = stores.map_err(|error| git2::Error::from_str(&error.to_string()))?;
+        let library = Odb::new()?;
+        library.add_disk_alternate(&path)?;
+        Ok(Self { library, stores })
+    }
 }
 
 fn damaged(id: Id, why: &str) -> ObjectError {

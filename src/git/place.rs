@@ -2,11 +2,12 @@
 
 use std::{
     ffi::OsStr,
-    fs::{self, File},
-    io::{self, Read},
+    fs, io,
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Path, PathBuf},
 };
+
+use super::disk;
 
 /// Longest file that names a directory.
 const MAX_LINK: u64 = 16 * 1024;
@@ -131,14 +132,9 @@ fn is_regular_or_missing(path: &Path) -> bool {
 
 /// Reads a file that names a directory. None: it is no such file.
 fn read_link(path: &Path, start: &[u8]) -> io::Result<Option<PathBuf>> {
-    match fs::metadata(path) {
-        Ok(metadata) if metadata.is_file() => {}
-        Ok(_) => return Ok(None),
-        Err(error) if is_missing(&error) => return Ok(None),
-        Err(error) => return Err(error),
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_LINK).read_to_end(&mut bytes)?;
+    let Some(bytes) = disk::read_path(path, MAX_LINK)? else {
+        return Ok(None);
+    };
     let target = bytes.strip_prefix(start).map(<[u8]>::trim_ascii_end);
     let target = target.filter(|target| !target.is_empty() && !target.contains(&0));
     Ok(target.map(|target| OsStr::from_bytes(target).into()))

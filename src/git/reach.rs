@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::place::Place;
+use super::{disk, place::Place};
 
 /// How many entries are looked at.
 const MAX_ENTRIES: usize = 1_000_000;
@@ -103,7 +103,9 @@ impl Reach {
             Ok(metadata) if metadata.is_file() => {}
             _ => return Ok(()),
         }
-        let lines = fs::read(list)?;
+        let Some(lines) = disk::read_path(&list, MAX_ALTERNATES)? else {
+            return Ok(());
+        };
         let lines = lines.split(|byte| matches!(byte, b'\n' | b'\r'));
         for line in lines.filter(|line| !line.is_empty() && line[0] != b'#') {
             self.follow(&objects.join(OsStr::from_bytes(line)))?;

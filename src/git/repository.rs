@@ -13,6 +13,7 @@ use git2::{Config, ConfigLevel, ErrorClass, ErrorCode};
 use super::{
     objects::{Id, Objects},
     pin_settings,
+    pipes::{self, Stores},
     place::Place,
     reach,
 };
@@ -117,6 +118,9 @@ impl Repository {
         let place = Place::find(path).map_err(|source| unreadable(path, "directory", source))?;
         let place = place.ok_or_else(|| OpenError::NotARepository { path: path.into() })?;
         check_owner(&place, owners)?;
+        pipes::look_at_references(&place)
+            .and_then(|()| Stores::look(&place.common_dir.join("objects")))
+            .map_err(|source| unreadable(&place.git_dir, "directory", source))?;
         let inner =
             git2::Repository::open_bare(&place.git_dir).map_err(|error| refused(&place, error))?;
         let repository = Self { inner, place };

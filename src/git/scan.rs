@@ -22,6 +22,7 @@ use super::{
     content::{Contents, Loaded, Opaque, Why},
     disk::Stat,
     error::GitError,
+    eyes::{Course, Eyes, Inner},
     guard::Guard,
     ignore::Ignore,
     index::{self, Index, IndexError},
@@ -43,6 +44,9 @@ const FRESH: Duration = Duration::from_millis(100);
 const MOST_PATHS: usize = 2000;
 /// Scans that are thrown away because HEAD or the index moved meanwhile.
 const RETRIES: usize = 2;
+
+/// Submodules in submodules; deeper ones count as without changes.
+const MOST_NESTED: usize = 8;
 
 /// How much is looked at.
 #[derive(Clone, Debug)]
@@ -80,7 +84,6 @@ pub(super) struct Kept {
     pub(super) rendered: HashMap<Pair, Rendered>,
     counted: Counted,
     pub(super) standing: Standing,
-    directories: Vec<Vec<u8>>,
     /// A walk has ended since the settings were read.
     walked: bool,
 }
@@ -102,32 +105,34 @@ impl Scan {
         order: &Order,
         guard: &Guard,
     ) -> Result<Snapshot, GitError> {
+        self.run_watched(extent, order, guard, &())
+    }
+
+    /// The same, and says of each directory that it is going to be read.
+    pub fn run_watched(
+        &mut self,
+        extent: &Extent,
+        order: &Order,
+        guard: &Guard,
+        eyes: &dyn Eyes,
+    ) -> Result<Snapshot, GitError> {
         let begun = Instant::now();
+        let course = Course {
+            guard,
+            eyes,
+            depth: 0,
+        };
         let mut extent = extent.clone();
         for _ in 0..RETRIES {
-            self.look(&extent, order.most_bytes, guard)?;
+            self.look(&extent, order.most_bytes, course)?;
             let snapshot = self.report(order, begun, guard)?;
             if self.kept.as_ref().is_some_and(Kept::is_still) {
                 return Ok(snapshot);
             }
             extent = Extent::Paths(BTreeSet::new());
         }
-        self.look(&extent, order.most_bytes, guard)?;
+        self.look(&extent, order.most_bytes, course)?;
         self.report(order, begun, guard)
-    }
-
-    /// Directories of the work tree that are not ignored and that scans came upon since this was asked last; all of them
-    /// after a full scan. `""` is the root.
-    pub fn take_directories(&mut self) -> Vec<Vec<u8>> {
-        let kept = self.kept.as_mut();
-        kept.map(|kept| std::mem::take(&mut kept.directories))
-            .unwrap_or_default()
-    }
-
-    /// The directories of git: the one of this work tree, and the one that all of them share.
-    pub fn git_directories(&self) -> Option<(PathBuf, PathBuf)> {
-        let place = &self.kept.as_ref()?.checkout.place;
-        Some((place.git_dir.clone(), place.common_dir.clone()))
     }
 
     /// Forgets everything: the next scan begins anew.
@@ -145,7 +150,7 @@ impl Scan {
         report::report(kept, order, begun, guard)
     }
 
-    fn look(&mut self, extent: &Extent, most: u64, guard: &Guard) -> Result<(), GitError> {
+    fn look(&mut self, extent: &Extent, most: u64, course: Course<'_>) -> Result<(), GitError> {
         if self
             .kept
             .as_ref()
@@ -157,7 +162,9 @@ impl Scan {
             Some(kept) => kept,
             none => none.insert(Kept::new(Checkout::open(&self.root, &self.owners)?)),
         };
-        let looked = kept.look(extent, most, &self.owners, guard);
+        let place = &kept.checkout.place;
+        course.eyes.git(None, &place.git_dir, &place.common_dir);
+        let looked = kept.look(extent, most, &self.owners, course);
         if looked.is_err() {
             // What was begun is not whole.
             kept.walked = false;
@@ -181,7 +188,6 @@ impl Kept {
             rendered: HashMap::new(),
             counted: None,
             standing: Standing::default(),
-            directories: Vec::new(),
             walked: false,
         }
     }
@@ -206,8 +212,9 @@ impl Kept {
         extent: &Extent,
         most: u64,
         owners: &Owners,
-        guard: &Guard,
+        course: Course<'_>,
     ) -> Result<(), GitError> {
+        let guard = course.guard;
         let mut paths = match extent {
             Extent::Paths(paths) if self.walked && paths.len() <= MOST_PATHS => Some(paths.clone()),
             _ => None,
@@ -222,10 +229,10 @@ impl Kept {
         self.standing = standing::standing(&self.checkout, &self.head, &mut self.counted, guard);
         let paths = paths.filter(|paths| paths.len() <= MOST_PATHS);
         let finds = match &paths {
-            Some(paths) => self.look_at(paths, guard)?,
-            None => self.walk(guard)?,
+            Some(paths) => self.look_at(paths, course)?,
+            None => self.walk(course)?,
         };
-        self.settle(finds, paths.is_none(), most, owners, guard)?;
+        self.settle(finds, paths.is_none(), most, owners, course)?;
         self.walked = true;
         Ok(())
     }
@@ -280,19 +287,20 @@ impl Kept {
         Ok(())
     }
 
-    fn walker<'a>(&'a self, guard: &'a Guard) -> Walk<'a> {
+    fn walker<'a>(&'a self, course: Course<'a>) -> Walk<'a> {
         let exclude = self.checkout.place.common_dir.join("info/exclude");
         Walk {
             index: &self.index,
             settings: &self.checkout.settings,
-            guard,
+            guard: course.guard,
+            eyes: course.eyes,
             ignore: Ignore::new(&exclude, self.checkout.settings.excludes_file.as_deref()),
             finds: Finds::default(),
         }
     }
 
-    fn walk(&mut self, guard: &Guard) -> Result<Finds, GitError> {
-        let mut walk = self.walker(guard);
+    fn walk(&mut self, course: Course<'_>) -> Result<Finds, GitError> {
+        let mut walk = self.walker(course);
         let all = 0..self.index.entries.len();
         walk.directory(&self.checkout.directory, &mut Vec::new(), all, false, 0)?;
         let finds = walk.finds;
@@ -302,8 +310,12 @@ impl Kept {
         Ok(finds)
     }
 
-    fn look_at(&mut self, paths: &BTreeSet<Vec<u8>>, guard: &Guard) -> Result<Finds, GitError> {
-        let mut walk = self.walker(guard);
+    fn look_at(
+        &mut self,
+        paths: &BTreeSet<Vec<u8>>,
+        course: Course<'_>,
+    ) -> Result<Finds, GitError> {
+        let mut walk = self.walker(course);
         let mut forget = Vec::new();
         let mut last: Option<&Vec<u8>> = None;
         for path in paths {
@@ -331,7 +343,7 @@ impl Kept {
         full: bool,
         most: u64,
         owners: &Owners,
-        guard: &Guard,
+        course: Course<'_>,
     ) -> Result<(), GitError> {
         let place = &self.checkout.place;
         let attributes = RefCell::new(Attributes::new(
@@ -348,7 +360,7 @@ impl Kept {
         };
         let mut known = HashMap::new();
         for (at, seen) in finds.suspects {
-            guard.check()?;
+            course.guard.check()?;
             let entry = &self.index.entries[at];
             let path = self.index.path(entry);
             let now = match seen {
@@ -368,7 +380,7 @@ impl Kept {
                     path,
                     entry.id,
                     owners,
-                    guard,
+                    course,
                 )),
                 Seen::File(stat, mode) => {
                     let before = self.known.get(path).filter(|(known, _)| *known == stat);
@@ -394,10 +406,6 @@ impl Kept {
         }
         self.untracked.extend(finds.untracked);
         self.further += finds.further;
-        if full {
-            self.directories.clear();
-        }
-        self.directories.extend(finds.directories);
         Ok(())
     }
 }
@@ -489,10 +497,27 @@ fn remove_below<T>(map: &mut BTreeMap<Vec<u8>, T>, path: &[u8]) {
     }
 }
 
-/// Whether anything that is tracked differs from HEAD. Untracked files do not count, as in `git diff`.
-pub(super) fn is_dirty(root: &Path, owners: &Owners, guard: &Guard) -> Result<bool, GitError> {
+/// Whether anything that is tracked in the submodule at a path differs from its HEAD. Untracked files do not count, as in
+/// `git diff`.
+pub(super) fn is_dirty(
+    root: &Path,
+    path: &[u8],
+    owners: &Owners,
+    course: Course<'_>,
+) -> Result<bool, GitError> {
     let mut scan = Scan::new(root, owners);
-    scan.look(&Extent::Full, Order::default().most_bytes, guard)?;
+    let inner = Course {
+        guard: course.guard,
+        eyes: &Inner {
+            path,
+            outer: course.eyes,
+        },
+        depth: course.depth + 1,
+    };
+    if inner.depth > MOST_NESTED {
+        return Ok(false);
+    }
+    scan.look(&Extent::Full, Order::default().most_bytes, inner)?;
     let kept = scan.kept.as_ref().expect("looked at before");
     Ok(!kept.staged.is_empty() || !kept.changed.is_empty())
 }

@@ -7,7 +7,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::timeout,
+};
 
 use super::{
     Extent, GitError, Guard, Id, Order, Owners, Scan, Snapshot, Wanted,
@@ -16,12 +19,17 @@ use super::{
     repository::OpenError,
     watch::Watchers,
 };
-use crate::shutdown::Shutdown;
+use crate::{
+    shutdown::Shutdown,
+    telemetry::{Metrics, Raised},
+};
 
 /// Requests that are worked on at a time.
 const REQUESTS: usize = 64;
 /// How long one may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How much longer who asks waits for work that looks at its time.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// What the operator decided.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +42,8 @@ pub struct Config {
     pub workers: usize,
     /// Directories that are watched.
     pub max_watches: usize,
+    /// Between scans of everything, whatever else happens.
+    pub poll: Duration,
 }
 
 /// Why there is no answer.
@@ -67,11 +77,13 @@ pub struct Git(Arc<Inner>);
 struct Inner {
     config: Config,
     watchers: Watchers,
-    requests: Semaphore,
+    metrics: Arc<Metrics>,
+    requests: Arc<Semaphore>,
     /// Scans that are under way. Held for a glance.
     shared: Mutex<HashMap<Key, Shared>>,
 }
 
+type Permit = (OwnedSemaphorePermit, Raised);
 type Key = (PathBuf, Order);
 type Answer = Result<(Snapshot, SystemTime), Arc<GitError>>;
 
@@ -84,11 +96,12 @@ struct Shared {
 
 impl Git {
     /// A handle with nothing under way.
-    pub fn new(config: Config, shutdown: &Shutdown) -> Self {
+    pub fn new(config: Config, shutdown: &Shutdown, metrics: Arc<Metrics>) -> Self {
         Self(Arc::new(Inner {
-            watchers: Watchers::new(config.clone(), shutdown),
+            watchers: Watchers::new(config.clone(), shutdown, Arc::clone(&metrics)),
             config,
-            requests: Semaphore::new(REQUESTS),
+            metrics,
+            requests: Arc::new(Semaphore::new(REQUESTS)),
             shared: Mutex::default(),
         }))
     }
@@ -103,14 +116,17 @@ impl Git {
         &self.0.watchers
     }
 
-    fn permit(&self) -> Result<SemaphorePermit<'_>, AskError> {
-        self.0.requests.try_acquire().map_err(|_| AskError::Busy)
+    /// The right to a request. The work itself holds it: what never ends counts as long as it lasts.
+    fn permit(&self) -> Result<Permit, AskError> {
+        let requests = Arc::clone(&self.0.requests);
+        let permit = requests.try_acquire_owned().map_err(|_| AskError::Busy)?;
+        Ok((permit, Raised::new(&self.0.metrics.git_requests)))
     }
 
     /// The root of the work tree that a path of the machine is in.
     pub async fn root(&self, path: PathBuf) -> Result<PathBuf, AskError> {
         let asked = path.clone();
-        let found = self.ask(move |_| Ok(find_root(&asked))).await?;
+        let found = self.ask(None, move |_| Ok(find_root(&asked))).await?;
         found.map_err(AskError::from)
     }
 
@@ -120,9 +136,9 @@ impl Git {
         root: PathBuf,
         order: Order,
     ) -> Result<(Snapshot, SystemTime), AskError> {
-        let _permit = self.permit()?;
-        let (mut answer, _wanted) = self.join((root, order));
-        let done = answer.wait_for(Option::is_some).await;
+        let (mut answer, _wanted, _permit) = self.join((root, order), self.permit()?);
+        let done = timeout(PATIENCE + GRACE, answer.wait_for(Option::is_some)).await;
+        let done = done.map_err(|_| GitError::TimedOut)?;
         let answer = done.ok().and_then(|answer| answer.clone());
         // The sender goes without an answer only when the scan panicked.
         answer
@@ -131,7 +147,11 @@ impl Git {
     }
 
     /// Takes part in an equal scan, or begins one.
-    fn join(&self, key: Key) -> (watch::Receiver<Option<Answer>>, Arc<Wanted>) {
+    fn join(
+        &self,
+        key: Key,
+        permit: Permit,
+    ) -> (watch::Receiver<Option<Answer>>, Arc<Wanted>, Option<Permit>) {
         let mut shared = self.0.shared.lock().unwrap_or_else(PoisonError::into_inner);
         shared
             .retain(|_, scan| scan.wanted.strong_count() > 0 && scan.answer.has_changed().is_ok());
@@ -139,7 +159,7 @@ impl Git {
             && scan.answer.borrow().is_none()
             && let Some(wanted) = scan.wanted.upgrade()
         {
-            return (scan.answer.clone(), wanted);
+            return (scan.answer.clone(), wanted, Some(permit));
         }
         let (guard, wanted) = Guard::new(PATIENCE);
         let wanted = Arc::new(wanted);
@@ -155,9 +175,10 @@ impl Git {
             let begun = SystemTime::now();
             let scanned = Scan::new(&root, &owners).run(&Extent::Full, &order, &guard);
             let answer = scanned.map(|snapshot| (snapshot, begun)).map_err(Arc::new);
+            drop(permit);
             sender.send_replace(Some(answer));
         });
-        (answer, wanted)
+        (answer, wanted, None)
     }
 
     /// Commits from a revision on.
@@ -168,10 +189,12 @@ impl Git {
         skip: usize,
         limit: usize,
     ) -> Result<Log, AskError> {
-        let _permit = self.permit()?;
+        let permit = Some(self.permit()?);
         let owners = self.0.config.owners.clone();
-        self.ask(move |guard| history::log(&root, &owners, &revision, (skip, limit), guard))
-            .await
+        self.ask(permit, move |guard| {
+            history::log(&root, &owners, &revision, (skip, limit), guard)
+        })
+        .await
     }
 
     /// A commit and what it changed.
@@ -181,18 +204,22 @@ impl Git {
         revision: String,
         order: Order,
     ) -> Result<Shown, AskError> {
-        let _permit = self.permit()?;
+        let permit = Some(self.permit()?);
         let owners = self.0.config.owners.clone();
-        self.ask(move |guard| history::show(&root, &owners, &revision, &order, guard))
-            .await
+        self.ask(permit, move |guard| {
+            history::show(&root, &owners, &revision, &order, guard)
+        })
+        .await
     }
 
     /// What lies at a path of a commit.
     pub async fn at(&self, root: PathBuf, revision: String, path: Vec<u8>) -> Result<At, AskError> {
-        let _permit = self.permit()?;
+        let permit = Some(self.permit()?);
         let owners = self.0.config.owners.clone();
-        self.ask(move |guard| history::at(&root, &owners, &revision, &path, guard))
-            .await
+        self.ask(permit, move |guard| {
+            history::at(&root, &owners, &revision, &path, guard)
+        })
+        .await
     }
 
     /// The commit and the tree that a revision means; none for HEAD before the first commit.
@@ -202,17 +229,25 @@ impl Git {
         revision: String,
     ) -> Result<Option<(Id, Id)>, AskError> {
         let owners = self.0.config.owners.clone();
-        self.ask(move |guard| history::base(&root, &owners, &revision, guard))
-            .await
+        self.ask(None, move |guard| {
+            history::base(&root, &owners, &revision, guard)
+        })
+        .await
     }
 
     /// Runs blocking work; dropping the future tells it to end.
     async fn ask<T: Send + 'static>(
         &self,
+        permit: Option<Permit>,
         work: impl FnOnce(&Guard) -> Result<T, GitError> + Send + 'static,
     ) -> Result<T, AskError> {
         let (guard, _wanted) = Guard::new(PATIENCE);
-        match tokio::task::spawn_blocking(move || work(&guard)).await {
+        let work = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work(&guard)
+        });
+        let done = timeout(PATIENCE + GRACE, work).await;
+        match done.map_err(|_| GitError::TimedOut)? {
             Ok(result) => Ok(result?),
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),

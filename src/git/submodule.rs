@@ -4,7 +4,7 @@ use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::Path};
 
 use super::{
     checkout::Checkout,
-    guard::Guard,
+    eyes::Course,
     objects::Id,
     refs,
     render::{New, What},
@@ -14,7 +14,13 @@ use super::{
 };
 
 /// Looks at the submodule at a path. One that is not there, or that may not be opened, counts as without changes.
-pub(super) fn look(root: &Path, path: &[u8], recorded: Id, owners: &Owners, guard: &Guard) -> New {
+pub(super) fn look(
+    root: &Path,
+    path: &[u8],
+    recorded: Id,
+    owners: &Owners,
+    course: Course<'_>,
+) -> New {
     let same = New {
         mode: SUBMODULE,
         what: What::Commit(recorded, false),
@@ -34,7 +40,7 @@ pub(super) fn look(root: &Path, path: &[u8], recorded: Id, owners: &Owners, guar
         return same;
     };
     drop(checkout);
-    let dirty = scan::is_dirty(&root, owners, guard).unwrap_or(false);
+    let dirty = scan::is_dirty(&root, path, owners, course).unwrap_or(false);
     New {
         mode: SUBMODULE,
         what: What::Commit(commit, dirty),

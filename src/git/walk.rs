@@ -7,6 +7,7 @@ use rustix::fs::FileType;
 use super::{
     disk::{self, Name, Stat},
     error::GitError,
+    eyes::Eyes,
     guard::Guard,
     ignore::Ignore,
     index::{Entry, Index},
@@ -45,16 +46,14 @@ pub(super) struct Finds {
     pub(super) untracked: Vec<(Vec<u8>, Stat)>,
     /// How many more of them there are.
     pub(super) further: u64,
-    /// Directories that are not ignored: `""` is the top.
-    pub(super) directories: Vec<Vec<u8>>,
 }
 
 /// A walk.
-#[derive(Debug)]
 pub(super) struct Walk<'a> {
     pub(super) index: &'a Index,
     pub(super) settings: &'a Settings,
     pub(super) guard: &'a Guard,
+    pub(super) eyes: &'a dyn Eyes,
     /// Rules of the directories from the top to where the walk is.
     pub(super) ignore: Ignore,
     pub(super) finds: Finds,
@@ -123,14 +122,14 @@ impl<'a> Walk<'a> {
         depth: usize,
     ) -> Result<(), GitError> {
         self.guard.check()?;
+        if !ignored || !range.is_empty() {
+            self.eyes.directory(path);
+        }
         let names = disk::names(directory).unwrap_or_default();
         let has_rules = names
             .iter()
             .any(|name| name.name.as_bytes() == b".gitignore");
         let level = has_rules.then(|| self.ignore.enter(directory, path));
-        if !ignored || !range.is_empty() {
-            self.finds.directories.push(path.clone());
-        }
         let mut tracked = self.tracked(path, range);
         for tracked in &tracked {
             if tracked.is_directory {

@@ -11,6 +11,8 @@ mod process;
 mod rows;
 mod served;
 mod stats;
+#[path = "git/steady.rs"]
+mod steady;
 mod table;
 
 use std::{error::Error, path::PathBuf, process::ExitCode};

@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
+use axum::extract::ws::Utf8Bytes;
+use bytes::Bytes;
 use serde_json::json;
 
 use crate::{
@@ -23,9 +25,13 @@ const FRAME: usize = 1024;
 /// Bytes of errors that are told.
 const MOST_ERRORS: usize = 256 * 1024;
 
+/// What stands before the entries of a message, and behind them.
+const LIST: &str = r#""repositories":["#;
+const END: &str = "]}";
+
 /// A message to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message(pub String);
+pub struct Message(pub Utf8Bytes);
 
 /// The answer to what was not understood.
 pub fn error_message(text: &str) -> String {
@@ -40,10 +46,19 @@ pub fn messages(
     failed: &[(PathBuf, Arc<Latest>)],
 ) -> (Vec<Message>, Vec<Arc<str>>) {
     let errors = errors(failed);
+    if let [latest] = entries
+        && latest.at == at
+        && removed.is_empty()
+        && errors.is_empty()
+        && let Some(message) = message(latest)
+    {
+        return (vec![Message(text(message.clone()))], errors);
+    }
     let room = LARGEST - FRAME - errors.iter().map(|error| error.len() + 1).sum::<usize>();
-    let gone = removed.iter().map(|root| removed_entry(root).into());
-    let entries = entries.iter().filter_map(entry).chain(gone);
-    let mut parts: Vec<Vec<Arc<str>>> = vec![Vec::new()];
+    let gone: Vec<String> = removed.iter().map(|root| removed_entry(root)).collect();
+    let entries = entries.iter().filter_map(entry);
+    let entries = entries.chain(gone.iter().map(String::as_str));
+    let mut parts: Vec<Vec<&str>> = vec![Vec::new()];
     let mut size = 0;
     for entry in entries {
         if size + entry.len() + 1 > room && size > 0 {
@@ -56,15 +71,16 @@ pub fn messages(
     let at = timestamp(at);
     let texts = parts
         .iter()
-        .map(|entries| Message(frame(&at, entries, &errors)));
+        .map(|entries| Message(frame(&at, entries, &errors).into()));
     (texts.collect(), errors)
 }
 
-fn frame(at: &str, entries: &[Arc<str>], errors: &[Arc<str>]) -> String {
+fn frame(at: &str, entries: &[&str], errors: &[Arc<str>]) -> String {
     let mut text = format!(
-        r#"{{"type":"changes","scanned_at":"{at}","repositories":[{}]"#,
+        r#"{{"type":"changes","scanned_at":"{at}",{LIST}{}{END}"#,
         entries.join(",")
     );
+    text.pop();
     if !errors.is_empty() {
         text.push_str(r#","errors":["#);
         text.push_str(&errors.join(","));
@@ -101,14 +117,24 @@ fn removed_entry(root: &std::path::Path) -> String {
     .to_string()
 }
 
-/// The entry of a scan, made once for all who watch.
-fn entry(latest: &Arc<Latest>) -> Option<Arc<str>> {
+/// The message of a scan alone, made once for all who watch.
+fn message(latest: &Latest) -> Option<&Bytes> {
     let Outcome::Scanned(snapshot) = &latest.outcome else {
         return None;
     };
-    Some(Arc::clone(
-        latest.encoded.get_or_init(|| encode(snapshot).into()),
-    ))
+    let make = || frame(&timestamp(latest.at), &[&encode(snapshot)], &[]).into();
+    Some(latest.encoded.get_or_init(make))
+}
+
+/// Its entry.
+fn entry(latest: &Arc<Latest>) -> Option<&str> {
+    let message = std::str::from_utf8(message(latest)?).expect("it was made of text");
+    let (_, list) = message.split_once(LIST)?;
+    list.strip_suffix(END)
+}
+
+fn text(message: Bytes) -> Utf8Bytes {
+    Utf8Bytes::try_from(message).expect("it was made of text")
 }
 
 /// An entry that fits into a message: else it loses the end of its files, and then diffs.

@@ -44,7 +44,7 @@ use crate::{
     },
     chat::{Over, Signals, Stay},
     git::watch::session::{News, Session},
-    telemetry::Probes,
+    telemetry::{Probes, Raised},
 };
 
 /// Largest message of a client.
@@ -202,9 +202,10 @@ fn serve_watch(
     let stay = query.visitor.as_ref().unwrap_or(visitor).stay(api)?;
     let connection = Connection::new(api, route, query);
     let shutdown = api.shutdown().clone();
+    let counted = Raised::new(&api.metrics().git_watchers);
     let serve = async move |writer, reader| {
         connection.run(stay, writer, reader).await;
-        drop(place);
+        drop((place, counted));
     };
     Ok(ws::accept_socket(upgrade, &shutdown, LIMIT, serve))
 }
@@ -327,7 +328,10 @@ impl Connection {
                     Ok(())
                 }
                 () = self.session.changed() => {
-                    due = due.or(Some(Instant::now() + SHARED));
+                    let now = Instant::now();
+                    // Nobody else's result can come meanwhile.
+                    let alone = self.session.is_at_rest();
+                    due = due.or(Some(if alone { now } else { now + SHARED }));
                     Ok(())
                 }
                 () = self.pulse.due() => self.beat(writer).await,
@@ -455,7 +459,7 @@ impl Connection {
         self.errors = errors;
         self.said = Some(Instant::now());
         for Text(text) in texts {
-            send(writer, Message::Text(text.into())).await?;
+            send(writer, Message::Text(text)).await?;
         }
         Ok(None)
     }

@@ -4,7 +4,7 @@ mod cases;
 mod kept;
 mod odd;
 mod random;
-mod repo;
+pub(super) mod repo;
 
 use std::time::Duration;
 

@@ -9,14 +9,14 @@ use std::{
 };
 
 /// A repository in a directory of its own.
-pub(super) struct Repo {
+pub(in crate::git) struct Repo {
     directory: tempfile::TempDir,
     name: &'static str,
 }
 
 impl Repo {
     /// An empty one.
-    pub(super) fn new() -> Self {
+    pub(in crate::git) fn new() -> Self {
         let repo = Self {
             directory: tempfile::tempdir().expect("a directory"),
             name: "repo",
@@ -27,7 +27,7 @@ impl Repo {
     }
 
     /// One with these files committed.
-    pub(super) fn with(files: &[(&str, &str)]) -> Self {
+    pub(in crate::git) fn with(files: &[(&str, &str)]) -> Self {
         let repo = Self::new();
         for (path, content) in files {
             repo.write(path, content);
@@ -36,7 +36,7 @@ impl Repo {
         repo
     }
 
-    pub(super) fn path(&self) -> PathBuf {
+    pub(in crate::git) fn path(&self) -> PathBuf {
         self.directory
             .path()
             .canonicalize()
@@ -45,29 +45,29 @@ impl Repo {
     }
 
     /// A place beside the work tree.
-    pub(super) fn beside(&self, name: &str) -> PathBuf {
+    pub(in crate::git) fn beside(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    pub(super) fn at(&self, path: impl AsRef<[u8]>) -> PathBuf {
+    pub(in crate::git) fn at(&self, path: impl AsRef<[u8]>) -> PathBuf {
         self.path().join(OsStr::from_bytes(path.as_ref()))
     }
 
-    pub(super) fn write(&self, path: impl AsRef<[u8]>, content: impl AsRef<[u8]>) {
+    pub(in crate::git) fn write(&self, path: impl AsRef<[u8]>, content: impl AsRef<[u8]>) {
         let path = self.at(path);
         fs::create_dir_all(path.parent().expect("below the root")).expect("a directory");
         fs::write(path, content).expect("written");
     }
 
-    pub(super) fn link(&self, path: impl AsRef<[u8]>, target: &str) {
+    pub(in crate::git) fn link(&self, path: impl AsRef<[u8]>, target: &str) {
         symlink(target, self.at(path)).expect("a link");
     }
 
-    pub(super) fn mode(&self, path: impl AsRef<[u8]>, mode: u32) {
+    pub(in crate::git) fn mode(&self, path: impl AsRef<[u8]>, mode: u32) {
         fs::set_permissions(self.at(path), fs::Permissions::from_mode(mode)).expect("ours");
     }
 
-    pub(super) fn remove(&self, path: impl AsRef<[u8]>) {
+    pub(in crate::git) fn remove(&self, path: impl AsRef<[u8]>) {
         let path = self.at(path);
         if path.is_dir() && !path.is_symlink() {
             fs::remove_dir_all(path).expect("removed");
@@ -76,21 +76,21 @@ impl Repo {
         }
     }
 
-    pub(super) fn commit(&self) {
+    pub(in crate::git) fn commit(&self) {
         self.git(&["add", "-A"]);
         self.git(&["commit", "-q", "--allow-empty", "-m", "a commit"]);
     }
 
     /// Runs git; it must succeed.
     #[track_caller]
-    pub(super) fn git(&self, arguments: &[&str]) -> Vec<u8> {
+    pub(in crate::git) fn git(&self, arguments: &[&str]) -> Vec<u8> {
         let (success, out) = self.try_git(arguments);
         assert!(success, "git {arguments:?} failed");
         out
     }
 
     /// Runs git.
-    pub(super) fn try_git(&self, arguments: &[&str]) -> (bool, Vec<u8>) {
+    pub(in crate::git) fn try_git(&self, arguments: &[&str]) -> (bool, Vec<u8>) {
         run(
             &self.path(),
             &arguments.iter().map(OsStr::new).collect::<Vec<_>>(),
@@ -98,7 +98,7 @@ impl Repo {
     }
 
     /// What `git diff HEAD` prints, and behind it a new file for each that is untracked.
-    pub(super) fn diff(&self) -> Vec<u8> {
+    pub(in crate::git) fn diff(&self) -> Vec<u8> {
         let (has_head, _) = self.try_git(&["rev-parse", "--verify", "-q", "HEAD"]);
         let base = if has_head {
             "HEAD"
@@ -149,7 +149,7 @@ impl Repo {
 }
 
 /// Runs git in a directory, with nobody's settings.
-pub(super) fn run(directory: &Path, arguments: &[&OsStr]) -> (bool, Vec<u8>) {
+pub(in crate::git) fn run(directory: &Path, arguments: &[&OsStr]) -> (bool, Vec<u8>) {
     run_with(directory, None, arguments)
 }
 

@@ -18,6 +18,8 @@ pub(super) struct Due {
     paths: BTreeSet<Vec<u8>>,
     full: bool,
     any: bool,
+    /// Notifications were lost: what is watched is not known any more.
+    pub(super) lost: bool,
     /// Somebody asked for it, and it is to be a new one.
     pub(super) asked: bool,
 }
@@ -59,6 +61,14 @@ impl Mailbox {
     /// Anything may have changed.
     pub(super) fn everything(&self) {
         self.note(|due| due.full = true);
+    }
+
+    /// Anything may have changed, and directories may have moved, without a notification.
+    pub(super) fn lost(&self) {
+        self.note(|due| {
+            due.full = true;
+            due.lost = true;
+        });
     }
 
     /// A new scan is wanted.

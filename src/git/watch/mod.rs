@@ -17,6 +17,8 @@ mod mailbox;
 mod notices;
 mod scanner;
 pub mod session;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::HashMap,
@@ -25,11 +27,15 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use self::{mailbox::Mailbox, notices::Notices, scanner::Scanner};
 use super::{GitError, Snapshot, service::Config};
-use crate::shutdown::Shutdown;
+use crate::{
+    shutdown::Shutdown,
+    telemetry::{Metrics, Raised},
+};
 
 /// What the last scan of a repository came to.
 #[derive(Debug)]
@@ -40,8 +46,8 @@ pub struct Latest {
     pub at: SystemTime,
     /// What it found.
     pub outcome: Outcome,
-    /// What the layer above made of it, once for all who watch.
-    pub encoded: OnceLock<Arc<str>>,
+    /// The message that the layer above made of it alone, once for all who watch.
+    pub encoded: OnceLock<Bytes>,
 }
 
 /// What a scan found.
@@ -88,6 +94,7 @@ pub struct Watchers(Arc<Inner>);
 struct Inner {
     config: Config,
     shutdown: Shutdown,
+    metrics: Arc<Metrics>,
     workers: Arc<Semaphore>,
     /// Made when somebody watches.
     notices: OnceLock<Notices>,
@@ -104,6 +111,7 @@ struct Shared {
     /// Rung after each scan. Held for a glance.
     bells: Mutex<Vec<Weak<Notify>>>,
     notified: std::sync::atomic::AtomicBool,
+    _counted: Raised,
     scanning: std::sync::atomic::AtomicBool,
 }
 
@@ -117,10 +125,11 @@ pub struct Watch {
 
 impl Watchers {
     /// Without a repository.
-    pub fn new(config: Config, shutdown: &Shutdown) -> Self {
+    pub fn new(config: Config, shutdown: &Shutdown, metrics: Arc<Metrics>) -> Self {
         Self(Arc::new(Inner {
             workers: Arc::new(Semaphore::new(config.workers.max(1))),
             config,
+            metrics,
             shutdown: shutdown.clone(),
             notices: OnceLock::new(),
             scanners: Mutex::default(),
@@ -128,14 +137,10 @@ impl Watchers {
     }
 
     fn notices(&self) -> &Notices {
-        self.0
-            .notices
-            .get_or_init(|| Notices::start(self.0.config.max_watches, &self.0.shutdown))
-    }
-
-    /// How many directories are watched.
-    pub fn directories(&self) -> usize {
-        self.0.notices.get().map_or(0, Notices::count)
+        self.0.notices.get_or_init(|| {
+            let metrics = Arc::clone(&self.0.metrics);
+            Notices::start(self.0.config.max_watches, &self.0.shutdown, metrics)
+        })
     }
 
     /// Watches the work tree with this root. The bell rings after each of its scans.
@@ -152,11 +157,12 @@ impl Watchers {
                 latest: watch::Sender::new(None),
                 bells: Mutex::default(),
                 notified: false.into(),
+                _counted: Raised::new(&self.0.metrics.git_repositories),
                 scanning: false.into(),
             });
             shared.mailbox.everything();
             let scanner = Scanner::new(Arc::clone(&shared), self.clone());
-            self.0.shutdown.spawn(scanner.run());
+            self.0.shutdown.spawn_shared(scanner.run());
             shared
         });
         let mut bells = shared.bells.lock().unwrap_or_else(PoisonError::into_inner);
@@ -219,6 +225,8 @@ impl Shared {
             outcome,
             encoded: OnceLock::new(),
         })));
+        self.scanning
+            .store(false, std::sync::atomic::Ordering::Relaxed);
         let bells = self.bells.lock().unwrap_or_else(PoisonError::into_inner);
         bells
             .iter()

@@ -7,14 +7,17 @@ use std::{
     mem::MaybeUninit,
     os::{fd::OwnedFd, unix::ffi::OsStrExt},
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use tokio::io::unix::AsyncFd;
 
 use super::mailbox::Mailbox;
-use crate::{shutdown::Shutdown, sys::descriptor::readable};
+use crate::{shutdown::Shutdown, sys::descriptor::readable, telemetry::Metrics};
 
 /// What changes contents, names or modes; nothing that only reads.
 const EVENTS: WatchFlags = WatchFlags::MODIFY
@@ -40,15 +43,15 @@ pub(super) enum Place {
     Git(Vec<u8>),
     /// References, of which all names count but those of locks.
     Refs(Vec<u8>),
+    /// A git directory or references of a submodule: its path below the root, and where they lie.
+    Inner(Vec<u8>, Vec<u8>),
 }
 
 /// What came of a watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Set {
-    /// It is new.
-    New,
-    /// It was there.
-    Known,
+    /// It is watched.
+    Done,
     /// There is no such directory.
     Gone,
     /// No more can be set.
@@ -64,6 +67,9 @@ struct Inner {
     /// None: the system has none for us.
     queue: Option<AsyncFd<OwnedFd>>,
     most: usize,
+    /// The cure for an overflow was logged.
+    told: AtomicBool,
+    metrics: Arc<Metrics>,
     /// Held for a glance.
     watches: Mutex<Watches>,
 }
@@ -83,7 +89,7 @@ struct Repository {
 
 impl Notices {
     /// Starts to listen. Needs a runtime.
-    pub(super) fn start(most: usize, shutdown: &Shutdown) -> Self {
+    pub(super) fn start(most: usize, shutdown: &Shutdown, metrics: Arc<Metrics>) -> Self {
         let queue =
             inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(io::Error::from);
         let queue = queue.and_then(readable);
@@ -93,10 +99,12 @@ impl Notices {
         let notices = Self(Arc::new(Inner {
             queue: queue.ok(),
             most,
+            told: AtomicBool::new(false),
+            metrics,
             watches: Mutex::default(),
         }));
         let (listening, stop) = (notices.clone(), shutdown.clone());
-        shutdown.spawn(async move {
+        shutdown.spawn_shared(async move {
             tokio::select! {
                 biased;
                 () = stop.stopped() => {}
@@ -107,13 +115,15 @@ impl Notices {
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Watches) -> T) -> T {
-        work(
-            &mut self
-                .0
-                .watches
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        )
+        let mut watches = self
+            .0
+            .watches
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let done = work(&mut watches);
+        let count = i64::try_from(watches.by_number.len()).unwrap_or(i64::MAX);
+        self.0.metrics.git_watches.set(count);
+        done
     }
 
     /// Takes up a repository; gives its number.
@@ -131,13 +141,13 @@ impl Notices {
 
     /// Gives back all watches of a repository.
     pub(super) fn leave(&self, number: u64) {
-        self.forget(number, |_| true);
+        self.clear(number);
         self.with(|watches| watches.repositories.remove(&number));
     }
 
-    /// How many directories are watched.
-    pub(super) fn count(&self) -> usize {
-        self.with(|watches| watches.by_number.len())
+    /// Gives back all watches of a repository, which may get others.
+    pub(super) fn clear(&self, number: u64) {
+        self.forget(number, |_| true);
     }
 
     /// Watches a directory for a repository.
@@ -151,7 +161,7 @@ impl Notices {
             (known, watches.by_number.len())
         });
         if known {
-            return Set::Known;
+            return Set::Done;
         }
         if count >= self.0.most {
             return Set::Full;
@@ -168,7 +178,7 @@ impl Notices {
                     if let Some(repository) = watches.repositories.get_mut(&number) {
                         repository.places.insert(place, watch);
                     }
-                    Set::New
+                    Set::Done
                 }
                 Err(
                     rustix::io::Errno::NOENT
@@ -236,17 +246,23 @@ impl Notices {
         }
     }
 
+    fn overflowed(&self) {
+        if self.0.told.swap(true, Ordering::Relaxed) {
+            tracing::debug!("notifications of repositories were lost again");
+        } else {
+            tracing::warn!(
+                "notifications were lost: for a minute watched repositories are looked at every 5 s; raise fs.inotify.max_queued_events"
+            );
+        }
+        self.with(|watches| {
+            let all = watches.repositories.values();
+            all.for_each(|repository| repository.mailbox.lost());
+        });
+    }
+
     fn heard(&self, watch: i32, events: ReadFlags, name: Option<&[u8]>) {
         if events.contains(ReadFlags::QUEUE_OVERFLOW) {
-            tracing::info!(
-                "notifications were lost: all watched repositories are scanned; fs.inotify.max_queued_events is the bound"
-            );
-            self.with(|watches| {
-                watches
-                    .repositories
-                    .values()
-                    .for_each(|repository| repository.mailbox.everything());
-            });
+            self.overflowed();
             return;
         }
         let moved = self.with(|watches| {
@@ -278,7 +294,7 @@ impl Notices {
                 Place::Tree(other) => other
                     .strip_prefix(&path[..])
                     .is_some_and(|rest| rest.is_empty() || rest[0] == b'/'),
-                Place::Git(_) | Place::Refs(_) => false,
+                Place::Git(_) | Place::Refs(_) | Place::Inner(..) => false,
             });
         }
     }
@@ -307,6 +323,8 @@ fn tell(mailbox: &Mailbox, place: &Place, name: Option<&[u8]>) -> Option<Vec<u8>
         (Place::Git(_), Some(name)) if !counts(name) => {}
         (Place::Refs(_), Some(name)) if name.ends_with(b".lock") => {}
         (Place::Git(_) | Place::Refs(_), _) => mailbox.git(),
+        (Place::Inner(_, _), Some(name)) if name.ends_with(b".lock") || !counts_inside(name) => {}
+        (Place::Inner(submodule, _), _) => mailbox.path(submodule.clone()),
     }
     None
 }
@@ -332,6 +350,11 @@ fn counts(name: &[u8]) -> bool {
         b"info",
     ];
     NAMES.contains(&name)
+}
+
+/// Names in a git directory or among references that may say something of a submodule: not what every commit brings.
+fn counts_inside(name: &[u8]) -> bool {
+    ![&b"objects"[..], b"logs", b"COMMIT_EDITMSG", b"ORIG_HEAD"].contains(&name)
 }
 
 /// The directories of references, for [`Place::Refs`].

@@ -1,6 +1,7 @@
 //! The task that owns the scans of one repository.
 
 use std::{
+    cell::Cell,
     ffi::OsStr,
     os::unix::ffi::OsStrExt,
     path::Path,
@@ -8,14 +9,20 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, sleep_until},
+};
 
 use super::{
     LINGER, Outcome, Shared, Watchers,
     mailbox::Due,
     notices::{Notices, Place, Set, bytes, directories_of_refs},
 };
-use crate::git::{Extent, GitError, Guard, OpenError, Order, Scan, Snapshot};
+use crate::{
+    git::{Eyes, GitError, Guard, OpenError, Order, Scan, Snapshot},
+    telemetry::{Raised, Scanned},
+};
 
 /// A scan begins when nothing came for so long.
 const QUIET: Duration = Duration::from_millis(50);
@@ -23,14 +30,16 @@ const QUIET: Duration = Duration::from_millis(50);
 const AT_MOST: Duration = Duration::from_millis(150);
 /// Between the starts of two scans.
 const APART: Duration = Duration::from_secs(1);
-/// Everything is looked at so often, whatever else happens.
-const POLL: Duration = Duration::from_secs(30);
-/// And so often when nothing is notified.
+/// Everything is looked at so often when nothing is notified.
 const BLIND_POLL: Duration = Duration::from_secs(5);
 /// But not so often that more than a twentieth of the time is spent on it.
 const POLL_SHARE: u32 = 20;
+/// Notifications do not count for so long after some were lost.
+const DISTRUST: Duration = Duration::from_mins(1);
 /// How long a scan may take.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// How much longer one that looks at its time may take to end.
+const GRACE: Duration = Duration::from_secs(2);
 /// Before the next try after a scan that took too long; doubled each time, up to 30 of them.
 const BACK_OFF: Duration = Duration::from_mins(1);
 
@@ -51,17 +60,26 @@ pub(super) struct Scanner {
     timeouts: u32,
     /// Some directory is not watched.
     blind: bool,
+    /// When notifications were lost.
+    lost: Option<Instant>,
     /// The cure was logged.
     told: bool,
+    /// A scan that did not end in time, and could not be ended: a disk that never answers.
+    hung: Option<JoinHandle<Done>>,
+    /// Since when nobody watches.
+    alone: Option<Instant>,
 }
 
-/// What came of watching the directories that a scan found.
-#[derive(Debug, Default)]
-struct Watched {
-    fresh: Vec<Vec<u8>>,
-    full: bool,
-    /// All directories were tried.
-    all: bool,
+/// What comes back from a scan.
+type Done = (Scan, Result<Snapshot, GitError>, Option<Blind>);
+
+/// Why a directory is not watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Blind {
+    /// No more watches can be set.
+    Full,
+    /// Its file system tells nothing of what other machines do.
+    Remote,
 }
 
 impl Scanner {
@@ -81,7 +99,10 @@ impl Scanner {
             took: Duration::ZERO,
             timeouts: 0,
             blind: false,
+            lost: None,
             told: false,
+            hung: None,
+            alone: None,
         }
     }
 
@@ -115,7 +136,6 @@ impl Scanner {
         let mailbox = Arc::clone(&self.shared.mailbox);
         let mut first: Option<Instant> = None;
         let mut last = Instant::now();
-        let mut alone: Option<Instant> = None;
         if !mailbox.is_empty() {
             // It came while the last scan was under way, or is the first of all.
             first = Some(last.checked_sub(AT_MOST).unwrap_or(last));
@@ -124,10 +144,11 @@ impl Scanner {
             let poll = self.polled + self.poll_after();
             let start = first.map(|first| (last + QUIET).min(first + AT_MOST).max(self.earliest()));
             let is_alone = self.shared.latest.is_closed();
-            alone = alone
+            self.alone = self
+                .alone
                 .or_else(|| is_alone.then(Instant::now))
                 .filter(|_| is_alone);
-            let ends = alone.map(|since| since + LINGER);
+            let ends = self.alone.map(|since| since + LINGER);
             let next = [Some(poll), start, ends]
                 .into_iter()
                 .flatten()
@@ -148,6 +169,8 @@ impl Scanner {
             }
             let now = Instant::now();
             if start.is_some_and(|start| start <= now) {
+                // Before it is taken: at no time does it look as if nothing was to come.
+                self.shared.scanning.store(true, Ordering::Relaxed);
                 return Some(mailbox.take());
             }
             if ends.is_some_and(|ends| ends <= now) && self.all.end(&self.shared, false) {
@@ -171,31 +194,43 @@ impl Scanner {
     }
 
     fn poll_after(&self) -> Duration {
-        if self.blind {
-            BLIND_POLL
-                .max(self.took * POLL_SHARE)
-                .min(POLL.max(self.took * POLL_SHARE))
+        let poll = self.all.0.config.poll;
+        if self.blind || self.lost.is_some() {
+            let least = self.took * POLL_SHARE;
+            BLIND_POLL.min(poll).max(least)
         } else {
-            POLL
+            poll
         }
     }
 
     /// Scans. Whether there is anything left to scan.
     async fn perform(&mut self, due: Due) -> bool {
+        let queued = Raised::new(&self.all.0.metrics.git_scan_queue);
         let Ok(_worker) = Arc::clone(&self.all.0.workers).acquire_owned().await else {
             return false;
         };
+        drop(queued);
         self.started = Instant::now();
+        if due.lost {
+            self.lost = Some(self.started);
+        } else if self.lost.is_some_and(|lost| lost.elapsed() >= DISTRUST) {
+            self.lost = None;
+        }
         if due.is_full() {
             self.polled = self.started;
         }
-        self.shared.scanning.store(true, Ordering::Relaxed);
         let at = SystemTime::now();
+        if self.hung.take_if(|hung| hung.is_finished()).is_none() && self.hung.is_some() {
+            self.ended = self.started;
+            return self.finish(Err(GitError::TimedOut), at);
+        }
         let (guard, _wanted) = Guard::new(PATIENCE);
         let mut scan = self
             .scan
             .take()
             .unwrap_or_else(|| Scan::new(&self.shared.root, &self.all.0.config.owners));
+        let full = due.is_full();
+        let afresh = due.lost;
         let extent = due.extent();
         let order = Order {
             most_bytes: self.all.0.config.max_file_bytes,
@@ -206,29 +241,33 @@ impl Scanner {
             self.number,
             self.shared.root.clone(),
         );
-        let done = tokio::task::spawn_blocking(move || {
-            let result = scan.run(&extent, &order, &guard);
-            let watched = watch_directories(
-                &mut scan,
-                &notices,
-                number,
-                &root,
-                matches!(extent, Extent::Full),
-            );
-            (scan, result, watched)
+        let mut work = tokio::task::spawn_blocking(move || {
+            if afresh {
+                // A watch would speak of where its directory was, had that moved.
+                notices.clear(number);
+            }
+            let watching = Watching::new(&notices, number, &root);
+            let result = scan.run_watched(&extent, &order, &guard, &watching);
+            (scan, result, watching.blind.get())
         });
-        let done = done.await;
-        self.shared.scanning.store(false, Ordering::Relaxed);
+        let done = tokio::time::timeout(PATIENCE + GRACE, &mut work).await;
         self.ended = Instant::now();
         self.took = self.ended - self.started;
-        let Ok((scan, result, watched)) = done else {
+        let Ok(done) = done else {
+            // The worker goes on without it, which holds a thread for as long as it lasts.
+            self.hung = Some(work);
+            self.all.0.metrics.count_scan(Scanned::Timeout, self.took);
+            return self.finish(Err(GitError::TimedOut), at);
+        };
+        let Ok((scan, result, blind)) = done else {
             // It panicked: the panic hook has told why.
             self.shared
                 .publish(Outcome::Failed(GitError::Cancelled), at);
             return true;
         };
         self.scan = Some(scan);
-        self.look_after(watched);
+        self.all.0.metrics.count_scan(scanned(&result), self.took);
+        self.look_after(blind, full);
         self.finish(result, at)
     }
 
@@ -268,73 +307,78 @@ impl Scanner {
         true
     }
 
-    /// What was not watched while it was scanned is looked at once more.
-    fn look_after(&mut self, watched: Watched) {
-        if watched.full && !self.told {
-            self.told = true;
-            let root = self.shared.root.display();
-            tracing::warn!(%root, "cannot watch all directories: the repository is looked at every 5 s; raise fs.inotify.max_user_watches or --git-max-watches");
+    /// Without watches it is looked at more often.
+    fn look_after(&mut self, blind: Option<Blind>, full: bool) {
+        let root = self.shared.root.display();
+        match blind.filter(|_| !self.told) {
+            Some(Blind::Full) => {
+                tracing::warn!(%root, "cannot watch all directories: the repository is looked at every 5 s; raise fs.inotify.max_user_watches or --git-max-watches");
+            }
+            Some(Blind::Remote) => {
+                tracing::warn!(%root, "the file system tells nothing of what other machines do: the repository is looked at every 5 s; keep it on a local one");
+            }
+            None => {}
         }
+        self.told |= blind.is_some();
         // Only who looked at all directories knows that all are watched.
-        self.blind = watched.full || (self.blind && !watched.all);
-        self.shared.notified.store(!self.blind, Ordering::Relaxed);
-        if watched.fresh.iter().any(Vec::is_empty) {
-            self.shared.mailbox.everything();
-        } else {
-            watched
-                .fresh
-                .into_iter()
-                .for_each(|path| self.shared.mailbox.path(path));
+        self.blind = blind.is_some() || (self.blind && !full);
+        let notified = !self.blind && self.lost.is_none();
+        self.shared.notified.store(notified, Ordering::Relaxed);
+    }
+}
+
+/// Sets a watch for each directory that a scan is about to read.
+struct Watching<'a> {
+    notices: &'a Notices,
+    number: u64,
+    root: &'a Path,
+    blind: Cell<Option<Blind>>,
+}
+
+impl<'a> Watching<'a> {
+    fn new(notices: &'a Notices, number: u64, root: &'a Path) -> Self {
+        Self {
+            notices,
+            number,
+            root,
+            blind: Cell::new(is_remote(root).then_some(Blind::Remote)),
+        }
+    }
+
+    fn set(&self, path: &Path, place: Place) {
+        if self.blind.get().is_none() && self.notices.watch(self.number, path, place) == Set::Full {
+            self.blind.set(Some(Blind::Full));
         }
     }
 }
 
-/// Watches what a scan came upon, and the git directory.
-fn watch_directories(
-    scan: &mut Scan,
-    notices: &Notices,
-    number: u64,
-    root: &Path,
-    all: bool,
-) -> Watched {
-    let mut watched = Watched {
-        full: is_remote(root),
-        all,
-        ..Watched::default()
-    };
-    if watched.full {
-        return watched;
+impl Eyes for Watching<'_> {
+    fn directory(&self, path: &[u8]) {
+        let place = Place::Tree(path.to_vec());
+        self.set(&self.root.join(OsStr::from_bytes(path)), place);
     }
-    for directory in scan.take_directories() {
-        let path = root.join(OsStr::from_bytes(&directory));
-        match notices.watch(number, &path, Place::Tree(directory.clone())) {
-            Set::New => watched.fresh.push(directory),
-            Set::Known | Set::Gone => {}
-            Set::Full => watched.full = true,
+
+    fn git(&self, submodule: Option<&[u8]>, git_dir: &Path, common_dir: &Path) {
+        let inner = |path: &Path| submodule.map(|name| Place::Inner(name.to_vec(), bytes(path)));
+        for path in [git_dir, common_dir, &common_dir.join("info")] {
+            self.set(path, inner(path).unwrap_or_else(|| Place::Git(bytes(path))));
+        }
+        for path in directories_of_refs(common_dir) {
+            let place = inner(&path).unwrap_or_else(|| Place::Refs(bytes(&path)));
+            self.set(&path, place);
         }
     }
-    let Some((git, common)) = scan.git_directories() else {
-        return watched;
-    };
-    let mut places = vec![
-        (git.clone(), false),
-        (common.clone(), false),
-        (common.join("info"), false),
-    ];
-    places.extend(
-        directories_of_refs(&common)
-            .into_iter()
-            .map(|path| (path, true)),
-    );
-    for (path, refs) in places {
-        let place = if refs {
-            Place::Refs(bytes(&path))
-        } else {
-            Place::Git(bytes(&path))
-        };
-        watched.full |= notices.watch(number, &path, place) == Set::Full;
+}
+
+/// What a scan came to, as a label.
+fn scanned(result: &Result<Snapshot, GitError>) -> Scanned {
+    match result {
+        Ok(_) => Scanned::Ok,
+        Err(GitError::TimedOut) => Scanned::Timeout,
+        Err(GitError::Open(OpenError::NotARepository { .. })) => Scanned::Removed,
+        Err(GitError::Open(_)) => Scanned::Refused,
+        Err(_) => Scanned::Failed,
     }
-    watched
 }
 
 /// File systems on which others change things without a notification (statfs(2)).

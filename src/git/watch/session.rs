@@ -116,6 +116,12 @@ impl Session {
             .for_each(|told| told.watch.touch());
     }
 
+    /// Whether no further result is to come soon: nothing is noticed or scanned in any of them, or there is only one.
+    pub fn is_at_rest(&self) -> bool {
+        let mut all = self.repositories.values();
+        self.repositories.len() == 1 || all.all(|told| told.watch.is_current())
+    }
+
     /// Resolves when a scan has ended. Safe to drop.
     pub async fn changed(&self) {
         self.bell.notified().await;

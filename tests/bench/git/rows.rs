@@ -13,6 +13,7 @@ use crate::{
     daemon::{Ours, Watcher},
     process::{pause, processor_seconds, program, resident, timed},
     stats::{Contender, Samples, alternate},
+    steady,
     table::{Better, Figure, Limit, Report, Row},
 };
 
@@ -25,6 +26,8 @@ pub(crate) const ROWS: &[(&str, Measure)] = &[
     ("change to message", latency),
     ("1000 watchers", watchers),
     ("memory of a scan", memory),
+    ("idle", steady::idle),
+    ("storm", steady::storm),
 ];
 
 /// Files of the large repository, and how many of them have changed.
@@ -33,7 +36,7 @@ const LARGE: (usize, usize) = (50_000, 100);
 const MANY: usize = 1000;
 
 /// A repository with files in directories of 100, some of them changed, and as many new ones as a tenth of that.
-fn repository(place: &Place, (files, changed): (usize, usize)) -> Outcome<PathBuf> {
+pub(crate) fn repository(place: &Place, (files, changed): (usize, usize)) -> Outcome<PathBuf> {
     let root = place.folder("repository-")?.join("work");
     let path = |number: usize| {
         root.join(format!(
@@ -154,7 +157,8 @@ fn latency(place: &Place, options: &Options, report: &mut Report) -> Outcome<()>
     let ours = Ours::start(place)?;
     let mut watcher = ours.watch(&root)?;
     let mut samples = Vec::new();
-    for number in 0..options.samples(50) {
+    // A scan may begin a second after the last one: a change behind the poll, one in thirty, has to wait for it.
+    for number in 0..options.samples(100) {
         pause(Duration::from_millis(1500));
         let start = Instant::now();
         fs::write(root.join("d2/e3/file2312.txt"), format!("{number}\n"))?;

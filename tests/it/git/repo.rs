@@ -71,6 +71,29 @@ impl Case {
         }
     }
 
+    /// A write of the file API for a chat, and below another one.
+    pub async fn write_for(&self, chat: &str, above: &str, path: &Path, content: &str) {
+        let route = format!("/api/v0/write-file?path={}", path.display());
+        let request = self.daemon.request(Method::POST, &route);
+        let request = request
+            .header("Coder-Chat-Id", chat)
+            .header("Coder-Ancestor-Chat-Ids", above);
+        let answer = request.body(content.to_owned()).send().await;
+        assert!(answer.expect("an answer").status().is_success());
+    }
+
+    /// What a metric adds up to, over all its labels.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let text = self.daemon.get("/metrics").await.text().await;
+        let text = text.expect("a text");
+        let is_it = |line: &&str| {
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with([' ', '{']))
+        };
+        let value = |line: &str| -> Option<f64> { line.rsplit(' ').next()?.parse().ok() };
+        text.lines().filter(is_it).filter_map(value).sum()
+    }
+
     /// Its refusal.
     pub async fn refused(&self, route: &str, path: &Path, more: &str) -> (u16, String) {
         let (status, body) = json(self.send(route, path, more).await).await;

@@ -1,107 +1,14 @@
 //! The stream of changes.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, time::Duration};
 
-use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::tungstenite;
 
-use super::repo::{Case, Repo, git};
-use crate::support::daemon::{PATIENCE, Socket};
-
-/// One who watches.
-struct Viewer {
-    socket: Socket,
-    last: String,
-}
-
-impl Viewer {
-    async fn new(case: &Case, paths: &[&Path]) -> Self {
-        let query: Vec<String> = paths
-            .iter()
-            .map(|path| format!("path={}", path.display()))
-            .collect();
-        let socket = case
-            .daemon
-            .websocket(&format!("/api/v0/git/watch?{}", query.join("&")))
-            .await;
-        Self {
-            socket: socket.expect("an upgrade"),
-            last: String::new(),
-        }
-    }
-
-    /// The next message.
-    async fn next(&mut self) -> Value {
-        self.within(PATIENCE).await.expect("a message in time")
-    }
-
-    /// The next message, if one comes in time.
-    async fn within(&mut self, patience: Duration) -> Option<Value> {
-        loop {
-            match tokio::time::timeout(patience, self.socket.next())
-                .await
-                .ok()??
-            {
-                Ok(Message::Text(text)) => {
-                    assert!(text.len() <= 4 * 1024 * 1024 - 64 * 1024);
-                    let message: Value = serde_json::from_str(&text).expect("JSON");
-                    if message["type"] == "changes" {
-                        let at = message["scanned_at"].as_str().expect("a time").to_owned();
-                        assert!(at >= self.last, "{at} after {}", self.last);
-                        self.last = at;
-                    }
-                    return Some(message);
-                }
-                Ok(Message::Ping(_) | Message::Pong(_)) => {}
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-
-    /// The next message that has an entry or an error.
-    async fn entries(&mut self) -> Value {
-        loop {
-            let message = self.next().await;
-            let has = |name: &str| {
-                message[name]
-                    .as_array()
-                    .is_some_and(|list| !list.is_empty())
-            };
-            if has("repositories") || has("errors") || message["type"] == "error" {
-                return message;
-            }
-        }
-    }
-
-    /// The entry of the next message that has one.
-    async fn entry(&mut self) -> Value {
-        self.entries().await["repositories"][0].clone()
-    }
-
-    /// Entries until one is so.
-    async fn until(&mut self, what: &str, so: impl Fn(&Value) -> bool) -> Value {
-        let found = tokio::time::timeout(PATIENCE, async {
-            loop {
-                let entry = self.entry().await;
-                if so(&entry) {
-                    return entry;
-                }
-            }
-        });
-        found
-            .await
-            .unwrap_or_else(|_| panic!("no entry in time: {what}"))
-    }
-
-    async fn say(&mut self, text: &str) {
-        self.socket.send(Message::text(text)).await.expect("sent");
-    }
-}
-
-fn diff(entry: &Value) -> &str {
-    entry["unified_diff"].as_str().expect("a diff")
-}
+use super::{
+    repo::{Case, Repo, git},
+    viewer::{Viewer, diff},
+};
 
 #[tokio::test]
 async fn the_first_message_has_everything_and_the_next_ones_what_differs() {
@@ -407,34 +314,6 @@ async fn git_never_meets_a_lock() {
 }
 
 #[tokio::test]
-async fn messages_stay_below_what_clients_take() {
-    let case = Case::new();
-    let repos: Vec<Repo> = (0..3)
-        .map(|number| case.repo(&format!("large{number}"), &[("a", "a\n")]))
-        .collect();
-    for repo in &repos {
-        repo.write(
-            "quotes",
-            "\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\n".repeat(140_000),
-        );
-        for number in 0..1700 {
-            repo.write(&format!("small/file number {number}"), "");
-        }
-    }
-    let paths: Vec<&Path> = repos.iter().map(|repo| repo.0.as_path()).collect();
-    let mut viewer = Viewer::new(&case, &paths).await;
-    let mut seen = std::collections::BTreeSet::new();
-    while seen.len() < 3 {
-        for entry in viewer.entries().await["repositories"]
-            .as_array()
-            .expect("a list")
-        {
-            seen.insert(entry["repo_root"].as_str().expect("a root").to_owned());
-        }
-    }
-}
-
-#[tokio::test]
 async fn refusals_come_before_the_upgrade() {
     let case = Case::new();
     let plain = case.daemon.get("/api/v0/git/watch").await;
@@ -468,23 +347,6 @@ async fn who_stalls_slows_nobody() {
     }
 }
 
-/// A write of the file API for a chat, and below another one.
-async fn write_for(case: &Case, chat: &str, above: &str, path: &Path, content: &str) {
-    let request = case.daemon.request(
-        reqwest::Method::POST,
-        &format!("/api/v0/write-file?path={}", path.display()),
-    );
-    let request = request
-        .header("Coder-Chat-Id", chat)
-        .header("Coder-Ancestor-Chat-Ids", above);
-    let answer = request
-        .body(content.to_owned())
-        .send()
-        .await
-        .expect("an answer");
-    assert!(answer.status().is_success());
-}
-
 #[tokio::test]
 async fn a_chat_sees_where_it_and_those_below_it_work() {
     const CHAT: &str = "6f1c0a52-3b6e-4f0a-9d53-0c6a1de0b7aa";
@@ -495,22 +357,13 @@ async fn a_chat_sees_where_it_and_those_below_it_work() {
         case.repo("one", &[("a", "a\n")]),
         case.repo("two", &[("b", "b\n")]),
     );
-    let watch = async |route: &str| Viewer {
-        socket: case.daemon.websocket(route).await.expect("an upgrade"),
-        last: String::new(),
-    };
+    let watch = async |route: &str| Viewer::of(&case, route).await;
     let mut viewer = watch(&format!("/api/v0/git/watch?chat_id={CHAT}")).await;
     let mut other = watch(&format!("/api/experimental/chats/{OTHER}/git/watch")).await;
-    write_for(&case, CHAT, "[]", &one.at("a"), "changed\n").await;
+    case.write_for(CHAT, "[]", &one.at("a"), "changed\n").await;
     assert_eq!(viewer.entry().await["repo_root"].as_str(), one.0.to_str());
-    write_for(
-        &case,
-        BELOW,
-        &format!("[\"{CHAT}\"]"),
-        &two.at("new"),
-        "new\n",
-    )
-    .await;
+    case.write_for(BELOW, &format!("[\"{CHAT}\"]"), &two.at("new"), "new\n")
+        .await;
     viewer
         .until("the other repository", |entry| {
             entry["repo_root"].as_str() == two.0.to_str()
