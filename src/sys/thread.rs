@@ -1,4 +1,4 @@
-//! Named threads: the only place that starts one.
+//! Named threads: the only place that starts one. And whether one of ours does anything.
 
 use std::{io, thread::JoinHandle};
 
@@ -18,4 +18,25 @@ pub fn name_process(name: &str) {
     if let Ok(name) = std::ffi::CString::new(name) {
         let _ = nix::sys::prctl::set_name(&name);
     }
+}
+
+/// A thread of this process, as the kernel numbers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Id(i32);
+
+impl Id {
+    /// The calling thread.
+    pub fn own() -> Self {
+        Self(nix::unistd::gettid().as_raw())
+    }
+}
+
+/// How much a thread has done: nanoseconds on a processor, and how often it was put on one (`/proc/PID/task/TID/schedstat`,
+/// `Documentation/scheduler/sched-stats.rst`). Equal twice: it stood still. None where the kernel does not tell.
+pub fn activity(thread: Id) -> Option<(u64, u64)> {
+    let text = std::fs::read_to_string(format!("/proc/self/task/{}/schedstat", thread.0)).ok()?;
+    let mut fields = text.split_ascii_whitespace().map(str::parse);
+    let ran = fields.next()?.ok()?;
+    let times = fields.nth(1)?.ok()?;
+    Some((ran, times))
 }

@@ -121,6 +121,8 @@ struct Copy<'a> {
     view: &'a View,
     plan: &'a Plan,
     wanted: &'a Wanted,
+    /// The directory that the copy goes to. By another mount it may lie in what is copied.
+    into: Identity,
     to: Capabilities,
     as_root: bool,
     /// For what the machine does not copy by itself.
@@ -141,6 +143,7 @@ pub fn copy(
         view,
         plan,
         wanted,
+        into: directory.attributes()?.identity,
         to,
         as_root: rustix::process::geteuid().is_root(),
         buffer: Vec::new(),
@@ -184,6 +187,7 @@ impl Copy<'_> {
         self.done.saw(b"", &found);
         match found.kind {
             EntryKind::Dir | EntryKind::Submodule => {
+                self.refuse_itself(source, source.path.names().len(), &found)?;
                 let opened = source.open_directory("copy")?;
                 let rules = if self.plan.ignore {
                     Rules::at(self.view, &opened)
@@ -264,6 +268,7 @@ impl Copy<'_> {
             if found.kind.is_directory() {
                 let opened = place.open_directory("copy")?;
                 refuse_ring(&frames, &found, &place)?;
+                self.refuse_itself(&place, frames[0].source.path.names().len(), &found)?;
                 let frame = frames.last().expect("it was there");
                 let rules = if self.plan.ignore {
                     frame.rules.enter(self.view, &opened)
@@ -283,6 +288,20 @@ impl Copy<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Fails at the directory that the copy goes to; the top of what is copied has so many names.
+    fn refuse_itself(
+        &self,
+        place: &Place,
+        top: usize,
+        found: &Attributes,
+    ) -> Result<(), ChangeError> {
+        if self.plan.follow || found.identity != self.into {
+            return Ok(());
+        }
+        let from = TreePath::new(place.path.names()[..top].to_vec());
+        Err(ChangeError::IntoItself { from })
     }
 
     fn is_wanted(&self, frame: &Frame, path: &TreePath, directory: bool) -> bool {

@@ -85,7 +85,7 @@ impl Described {
     pub fn of(
         view: &View,
         path: Vec<u8>,
-        at: &TreePath,
+        at: impl FnOnce() -> TreePath,
         directory: &dyn Directory,
         name: Option<&Name>,
         mount: Uuid,
@@ -96,7 +96,7 @@ impl Described {
             _ => None,
         };
         let target = (attributes.kind == EntryKind::Symlink)
-            .then(|| target(view, at, &attributes))
+            .then(|| target(view, &at(), &attributes))
             .flatten();
         Self {
             path,
@@ -118,7 +118,7 @@ impl Described {
         Ok(Self::of(
             view,
             path,
-            &place.path,
+            || place.path.clone(),
             directory,
             name,
             mount,

@@ -10,7 +10,7 @@ use super::{
     describe::Described,
     entry::EntryKind,
     fault::{Fault, Kind, Result},
-    path::{ClientPath, Step, TreePath},
+    path::{ClientPath, Name, Step, TreePath},
     pool::Wanted,
     table::Mount,
     traverse::{Found, Key, Options, Traversal},
@@ -49,8 +49,6 @@ pub struct Question {
 /// A page of a listing.
 #[derive(Debug)]
 pub struct Page {
-    /// The directory as the caller sees it.
-    pub path: Vec<u8>,
     /// Entries in order.
     pub entries: Vec<Described>,
     /// What could not be read below it.
@@ -93,6 +91,9 @@ pub struct Lister {
     kinds: Vec<EntryKind>,
     metadata: bool,
     mount: Arc<Mount>,
+    /// What was found behind the last page.
+    ahead: Option<Result<Described>>,
+    began: Instant,
 }
 
 impl Vfs {
@@ -120,11 +121,14 @@ impl Vfs {
         .await?
     }
 
-    /// A page of at most so many entries.
-    pub async fn page(&self, mut lister: Lister, limit: usize) -> Result<Page> {
+    /// The next page, of at most so many entries. One that has fewer and goes on is the last for this time.
+    pub async fn page(&self, mut lister: Lister, limit: usize) -> Result<(Lister, Page)> {
         let mount = Arc::clone(&lister.mount);
-        self.run_in(&mount, move |wanted| lister.page(limit, wanted))
-            .await
+        self.run_in(&mount, move |wanted| {
+            let page = lister.page(limit, wanted)?;
+            Ok((lister, page))
+        })
+        .await
     }
 
     /// The next entries of a listing, and failures among them; none at its end.
@@ -226,24 +230,25 @@ impl Lister {
             kinds: question.kinds.clone(),
             metadata,
             mount,
+            ahead: None,
+            began: Instant::now(),
         })
     }
 
     fn page(&mut self, limit: usize, wanted: &Wanted) -> Result<Page> {
-        let start = Instant::now();
         let mut page = Page {
-            path: self.base.clone(),
-            entries: Vec::new(),
+            entries: Vec::with_capacity(limit.min(BATCH)),
             errors: Vec::new(),
             next: None,
         };
         loop {
             wanted.check()?;
-            let late = start.elapsed() > PAGE_TIME && !page.entries.is_empty();
+            let late = self.began.elapsed() > PAGE_TIME && !page.entries.is_empty();
             let position = (page.entries.len() == limit || late).then(|| self.traversal.position());
             match self.next() {
                 None => break,
-                Some(_) if position.is_some() => {
+                Some(found) if position.is_some() => {
+                    self.ahead = Some(found);
                     page.next = position;
                     break;
                 }
@@ -260,6 +265,9 @@ impl Lister {
     }
 
     fn next(&mut self) -> Option<Result<Described>> {
+        if let Some(found) = self.ahead.take() {
+            return Some(found);
+        }
         loop {
             match self.traversal.next()? {
                 Err(fault) => return Some(Err(fault)),
@@ -274,11 +282,15 @@ impl Lister {
     }
 
     fn describe(&self, found: Found) -> Described {
-        let at = found.path();
-        let mut path = self.base.strip_suffix(b"/").unwrap_or(&self.base).to_vec();
-        for name in &at.names()[self.depth..] {
+        let base = self.base.strip_suffix(b"/").unwrap_or(&self.base);
+        let above = &found.parent.path.names()[self.depth..];
+        let names = || above.iter().chain([&found.name]).map(Name::as_bytes);
+        let size = names().map(|name| name.len() + 1).sum::<usize>();
+        let mut path = Vec::with_capacity(base.len() + size);
+        path.extend_from_slice(base);
+        for name in names() {
             path.push(b'/');
-            path.extend_from_slice(name.as_bytes());
+            path.extend_from_slice(name);
         }
         let Found {
             parent,
@@ -290,12 +302,13 @@ impl Lister {
         } = found;
         match attributes {
             Some(attributes) if self.metadata => {
-                let directory = &*parent.directory;
                 let mount = mount.id();
+                let at = || parent.path.join(&name);
+                let directory = &*parent.directory;
                 Described::of(
                     &self.view,
                     path,
-                    &at,
+                    at,
                     directory,
                     Some(&name),
                     mount,

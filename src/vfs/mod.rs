@@ -215,8 +215,12 @@ impl Vfs {
 
     /// Mounts a provider. Requests that run go on in the table that they began with.
     pub fn mount(&self, mount: Arc<Mount>) -> Result<(), TableError> {
-        let mut table = self.table();
-        *table = Arc::new(table.with(mount)?);
+        let at = mount.at().clone();
+        {
+            let mut table = self.table();
+            *table = Arc::new(table.with(mount)?);
+        }
+        self.watches().remounted(&at);
         Ok(())
     }
 
@@ -229,6 +233,7 @@ impl Vfs {
             *table = Arc::new(without);
             mount
         };
+        self.watches().remounted(mount.at());
         let Surroundings {
             lodgers,
             remembered,

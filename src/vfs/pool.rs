@@ -1,23 +1,39 @@
 //! Where blocking work of the tree runs: a bounded number of operations at a time, in all and in each mount, so that a disk that
 //! hangs stops its own mount only. What may take long (searches, archives, copies, trees that are removed) has turns of its own,
 //! so that it never keeps a short read or write waiting.
+//!
+//! Nobody waits for ever for a disk that never answers: work whose thread neither ran nor was woken for a while is given up. Its
+//! thread stays where it is, with its turn. A hash of a large file, or a listing of many entries, shows life all the time.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::Semaphore,
+    task::JoinHandle,
+    time::{Instant, timeout, timeout_at},
+};
 
 use super::{
     fault::{Fault, Kind, Result},
     table::{Mount, TURN_PATIENCE},
 };
+use crate::sys::thread::{self, Id};
 
 /// Short operations at work at a time.
 pub const WORKERS: usize = 64;
 /// Long ones.
 pub const LONG_WORKERS: usize = 32;
+
+/// How long short work may show no life.
+const SHORT_PATIENCE: Duration = Duration::from_secs(30);
+/// How long other work may: it also waits for its client, for whom the routes have deadlines of a minute.
+const LONG_PATIENCE: Duration = Duration::from_mins(2);
 
 /// Runs blocking operations. Clones share the bound.
 #[derive(Clone, Debug)]
@@ -43,6 +59,15 @@ pub enum Length {
     Short,
     /// As long as a tree is large or a client slow.
     Long,
+}
+
+impl Length {
+    fn patience(self) -> Duration {
+        match self {
+            Self::Short => SHORT_PATIENCE,
+            Self::Long => LONG_PATIENCE,
+        }
+    }
 }
 
 /// Tells work that nobody waits for its result any more. It looks between its pieces, and ends with any failure.
@@ -73,8 +98,9 @@ impl Drop for GiveUpOnDrop {
 }
 
 impl Pool {
-    /// Runs work for a mount, when its turn has come; after 30 s without one: [`Kind::MountBusy`]. Dropping the future tells
-    /// the work so and leaves it to end by itself; it keeps its turn until then.
+    /// Runs work for a mount, when its turn has come; after 30 s without one: [`Kind::MountBusy`], and so when it shows no life
+    /// for 30 s, or two minutes if it is long. Dropping the future tells the work so and leaves it to end by itself; it keeps its
+    /// turn until then.
     pub async fn run<T, F>(&self, mount: &Mount, length: Length, work: F) -> Result<T>
     where
         T: Send + 'static,
@@ -93,17 +119,84 @@ impl Pool {
         let turns = timeout(TURN_PATIENCE, turns).await.map_err(|_| busy())?;
         let wanted = GiveUpOnDrop(Wanted::default());
         let told = wanted.0.clone();
+        let worker = Arc::new(OnceLock::new());
+        let mine = Arc::clone(&worker);
         let task = tokio::task::spawn_blocking(move || {
+            let _ = mine.set(Id::own());
             let result = work(&told);
             drop(turns);
             result
         });
-        match task.await {
-            Ok(result) => result,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => Err(busy()),
-            },
+        match ended(task, &worker, length.patience()).await {
+            Some(result) => result,
+            None => Err(busy().because(format!(
+                "nothing came back from it for {} s; what was begun may still be done",
+                length.patience().as_secs()
+            ))),
         }
+    }
+}
+
+/// The result of a task; none when its thread shows no life for so long, or when the runtime ends.
+async fn ended<T>(mut task: JoinHandle<T>, worker: &OnceLock<Id>, patience: Duration) -> Option<T> {
+    // Looked at twice within the patience: what is the same both times has stood still.
+    let look = patience / 2;
+    let mut seen = None;
+    let mut until = Instant::now() + look;
+    loop {
+        match timeout_at(until, &mut task).await {
+            Ok(Ok(result)) => return Some(result),
+            Ok(Err(error)) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => return None,
+            },
+            Err(_) => {
+                let now = worker.get().map(|worker| thread::activity(*worker));
+                // Where the kernel does not tell, everything counts as alive.
+                if now.is_some_and(|now| now.is_some()) && now == seen {
+                    return None;
+                }
+                seen = now;
+                until += look;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_millis(50);
+
+    #[tokio::test]
+    async fn a_thread_without_life_is_given_up() {
+        let worker = Arc::new(OnceLock::new());
+        let (let_go, held) = mpsc::channel::<()>();
+        let mine = Arc::clone(&worker);
+        let task = tokio::task::spawn_blocking(move || {
+            mine.set(Id::own()).expect("the first");
+            held.recv()
+        });
+        assert_eq!(ended(task, &worker, PATIENCE).await, None);
+        let_go.send(()).expect("it waits still");
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_works_is_waited_for() {
+        let worker = Arc::new(OnceLock::new());
+        let mine = Arc::clone(&worker);
+        let task = tokio::task::spawn_blocking(move || {
+            mine.set(Id::own()).expect("the first");
+            let begun = std::time::Instant::now();
+            let mut rounds = 0_u64;
+            while begun.elapsed() < 6 * PATIENCE {
+                rounds += 1;
+            }
+            rounds
+        });
+        assert!(ended(task, &worker, PATIENCE).await > Some(0));
     }
 }

@@ -7,12 +7,13 @@
 //!   4 remove the renamed source                          killed: removed at the next start
 //! ```
 
-use std::sync::Arc;
+use std::{os::unix::ffi::OsStrExt, sync::Arc};
 
 use super::{
     Vfs,
     change::{ChangeError, Locking, Tally},
     copy::{Copied, Plan, copy, discard, fingerprint},
+    describe::host_path,
     entry::EntryKind,
     fault::{Fault, Kind, Result},
     make_dir::{make_parents, require_parents},
@@ -171,7 +172,8 @@ impl Both {
             return Err(self.to.fault(Kind::AlreadyExists, "replace").into());
         }
         let holds = self.view.table().holds_below(to);
-        if self.to.name.is_none() || holds || from.starts_with(to) && from != to {
+        let inside = from.starts_with(to) && from != to || lies_in(&self.from, &self.to);
+        if self.to.name.is_none() || holds || inside {
             return Err(self.to.fault(Kind::RefusesRoot, "replace").into());
         }
         match (kind.is_directory(), there.kind.is_directory()) {
@@ -195,6 +197,14 @@ impl Both {
         path.pop();
         path.join(name)
     }
+}
+
+/// Whether an entry lies in what is at another place, though by another mount.
+fn lies_in(entry: &Place, place: &Place) -> bool {
+    let (Some(entry), Some(place)) = (entry.directory.host(), host_path(place)) else {
+        return false;
+    };
+    entry.path.starts_with(std::ffi::OsStr::from_bytes(&place))
 }
 
 fn copy_entry(both: &mut Both, wanted: &Wanted) -> Result<Done, ChangeError> {

@@ -218,7 +218,14 @@ impl Admitted {
 
 /// Directories that were made, outermost first. Dropping it removes those that are still empty.
 #[derive(Debug, Default)]
-struct Made(Vec<(Arc<dyn Directory>, Name)>);
+pub(super) struct Made(Vec<(Arc<dyn Directory>, Name)>);
+
+impl Made {
+    /// They stay.
+    pub(super) fn keep(&mut self) {
+        self.0.clear();
+    }
+}
 
 impl Drop for Made {
     fn drop(&mut self) {
@@ -231,7 +238,7 @@ impl Drop for Made {
 }
 
 /// The place with its parent there: what is missing on the way is made. Somebody else may do the same, or undo it.
-fn with_parents(
+pub(super) fn with_parents(
     view: &View,
     path: &ClientPath,
     mut place: Place,
@@ -351,13 +358,15 @@ pub struct Writing {
 }
 
 impl Writing {
-    /// Adds bytes, in one turn of the pool. A failure ends it.
-    pub async fn write(&mut self, bytes: bytes::Bytes) -> Result<(), WriteError> {
+    /// Adds pieces, in one turn of the pool. A failure ends it.
+    pub async fn write(&mut self, pieces: Vec<bytes::Bytes>) -> Result<(), WriteError> {
         let mut work = self.work.take();
         let hash = self.request.digest.is_some();
         let path = self.place.path.to_bytes();
         let written = self.vfs.run_in(&self.place.mount, move |_| {
-            work.write(&bytes, hash).map_err(|fault| fault.at(path))?;
+            let mut write = |piece: bytes::Bytes| work.write(&piece, hash);
+            let written = pieces.into_iter().try_for_each(&mut write);
+            written.map_err(|fault| fault.at(path))?;
             Ok(work)
         });
         self.work.0 = Some(written.await?);
@@ -420,7 +429,7 @@ fn publish(
         }
         Err(fault) => return Err(at(fault).into()),
     };
-    made.0.clear();
+    made.keep();
     Ok(Written {
         path: place.path,
         attributes: committed.attributes,

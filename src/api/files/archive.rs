@@ -33,7 +33,7 @@ use crate::{
     vfs::{
         archive::{
             Format, UnpackError,
-            pack::{Packing, check, pack},
+            pack::{Packing, check, pack, require_readable},
             unpack::{Unpacked, Unpacking, unpack},
         },
         path::ClientPath,
@@ -76,7 +76,7 @@ pub async fn read_archive(
     let places = api.vfs().run(&view, &first, move |view, _| {
         let open = |path: &ClientPath| {
             let place = view.resolve(path, Last::Follow)?;
-            place.require("pack")?;
+            require_readable(view, &place)?;
             Ok(place)
         };
         paths.iter().map(open).collect::<Result<Vec<Place>, _>>()

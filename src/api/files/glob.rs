@@ -184,21 +184,26 @@ struct Found {
 impl Search<'_> {
     async fn run(&self, mut position: Option<Vec<Key>>) -> Result<Found, ApiError> {
         let vfs = self.api.vfs();
-        let mut entries = Vec::new();
+        let (mut entries, mut begun) = (Vec::new(), None);
         loop {
             let count = SLICE.min(self.most - entries.len());
             let slice = async {
-                let lister = vfs.list(self.question.clone(), position.clone()).await?;
+                let lister = match begun.take() {
+                    Some(lister) => lister,
+                    None => vfs.list(self.question.clone(), position.clone()).await?,
+                };
                 Ok::<_, ApiError>(vfs.page(lister, count).await?)
             };
-            let Ok(page) = timeout_at(self.deadline, slice).await else {
+            let Ok(slice) = timeout_at(self.deadline, slice).await else {
                 return Ok(Found {
                     entries,
                     next: position,
                     stopped: "timeout",
                 });
             };
-            let page = page?;
+            let (lister, page) = slice?;
+            // One that has taken its time is begun anew.
+            begun = (page.entries.len() == count).then_some(lister);
             entries.extend(page.entries);
             match page.next {
                 None => {

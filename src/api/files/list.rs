@@ -1,7 +1,5 @@
 //! Listings: the compatible route, and trees page by page or as a stream.
 
-use std::convert::Infallible;
-
 use axum::{
     Json,
     body::{Body, Bytes},
@@ -27,10 +25,12 @@ use crate::{
     },
     vfs::{
         Vfs, cursor,
+        describe::Described,
         entry::EntryKind,
+        fault::Fault,
         listing::{Lister, Question},
         path::ClientPath,
-        traverse::{Options, Order, SortBy},
+        traverse::{Key, Options, Order, SortBy},
     },
 };
 
@@ -39,8 +39,8 @@ const USUAL: usize = 1000;
 const MOST: usize = 100_000;
 /// Deepest listing.
 const DEEPEST: usize = 64;
-/// Bytes of an entry, more or less.
-const EXPECTED: usize = 320;
+/// Entries that are looked at in one turn, for an answer in one piece.
+const PART: usize = 4096;
 
 const KINDS: [EntryKind; 8] = [
     EntryKind::File,
@@ -131,24 +131,74 @@ pub async fn list_tree(
     if takes_lines(&headers) {
         return Ok(lines(api.vfs().clone(), lister));
     }
-    let page = api.vfs().page(lister, limit).await?;
-    let path = shown(&page.path);
-    let answer = ListAnswer {
+    let path = shown(lister.path());
+    let mut answer = ListAnswer {
         path: path.text,
         path_base64: path.base64,
-        entries: page.entries,
-        errors: page.errors.into_iter().map(Into::into).collect(),
-        next_cursor: page.next.map(|position| cursor::encode(&position, &id)),
+        entries: Vec::new(),
+        errors: Vec::new(),
+        next_cursor: None,
     };
-    // Some 30 MB of text are no work for the threads that serve connections.
-    let text = tokio::task::spawn_blocking(move || {
-        let mut text = Vec::with_capacity(answer.entries.len() * EXPECTED + 1024);
-        serde_json::to_writer(&mut text, &answer).expect("plain data");
-        text
-    });
-    let text = text.await.map_err(|error| ApiError::internal(&error))?;
+    let (opening, _) = around(&answer);
+    let (mut text, rest) = page(api.vfs(), lister, limit, opening).await?;
+    answer.errors = rest.errors.into_iter().map(Into::into).collect();
+    answer.next_cursor = rest.next.map(|position| cursor::encode(&position, &id));
+    text.extend_from_slice(&around(&answer).1);
     let kind = [(header::CONTENT_TYPE, "application/json")];
     Ok((kind, text).into_response())
+}
+
+/// What comes before the entries of an answer, and after them.
+fn around(answer: &ListAnswer) -> (Vec<u8>, Vec<u8>) {
+    const PLACE: &str = "\"entries\":[";
+    let text = serde_json::to_string(answer).expect("plain data");
+    // In a text the quotes would have backslashes.
+    let at = text.find(PLACE).expect("it has entries") + PLACE.len();
+    let (before, after) = text.split_at(at);
+    (before.into(), after.into())
+}
+
+/// What a page tells besides its entries.
+struct Rest {
+    errors: Vec<Fault>,
+    next: Option<Vec<Key>>,
+}
+
+/// Adds the entries of a page to the text. While some are written, the next are looked at; some 30 MB of text are no work for the
+/// threads that serve connections.
+async fn page(
+    vfs: &Vfs,
+    lister: Lister,
+    limit: usize,
+    mut text: Vec<u8>,
+) -> Result<(Vec<u8>, Rest), ApiError> {
+    let (mut errors, mut left, mut first) = (Vec::new(), limit, true);
+    let (mut lister, mut page) = vfs.page(lister, left.min(PART)).await?;
+    loop {
+        let (ready, count) = (page.entries, left.min(PART));
+        left -= ready.len();
+        errors.append(&mut page.errors);
+        let ends = page.next.is_none() || left == 0 || ready.len() < count;
+        let task = tokio::task::spawn_blocking(move || added(text, first, &ready));
+        let task = async { task.await.map_err(|error| ApiError::internal(&error)) };
+        first = false;
+        if ends {
+            let next = page.next;
+            return Ok((task.await?, Rest { errors, next }));
+        }
+        let more = async { Ok(vfs.page(lister, left.min(PART)).await?) };
+        ((lister, page), text) = tokio::try_join!(more, task)?;
+    }
+}
+
+fn added(mut text: Vec<u8>, first: bool, entries: &[Described]) -> Vec<u8> {
+    for (number, entry) in entries.iter().enumerate() {
+        if !first || number > 0 {
+            text.push(b',');
+        }
+        serde_json::to_writer(&mut text, &EntryBody::from(entry)).expect("plain data");
+    }
+    text
 }
 
 fn read_question(mut fields: Fields) -> Result<(Question, usize, Option<String>), ApiError> {
@@ -224,41 +274,44 @@ fn takes_lines(headers: &HeaderMap) -> bool {
     accept.is_some_and(|accept| accept.contains("application/x-ndjson"))
 }
 
-/// Batches as they come; the work ends when the client has gone. A listing that breaks off ends with a line that says so.
+/// Batches as they come, each written while the next is looked at; the work ends when the client has gone. A listing that breaks
+/// off ends with a line that says so.
 fn lines(vfs: Vfs, lister: Lister) -> Response {
-    let batches = stream::unfold(Some((vfs, lister)), async |state| {
-        let (vfs, lister) = state?;
-        match vfs.batch(lister).await {
+    let batches = stream::unfold(Some((vfs, lister, Vec::new())), async |state| {
+        let (vfs, lister, ready) = state?;
+        let written = tokio::task::spawn_blocking(move || lines_of(ready));
+        let (next, written) = tokio::join!(vfs.batch(lister), written);
+        // Without its lines it must not end as if it were whole.
+        let mut text = written.map_err(std::io::Error::other);
+        let state = match next {
             Ok((_, batch)) if batch.is_empty() => None,
-            Ok((lister, batch)) => {
-                let mut text = Vec::new();
-                for item in batch {
-                    match item {
-                        Ok(entry) => push_line(&mut text, &EntryBody::from(&entry)),
-                        Err(fault) => push_line(
-                            &mut text,
-                            &ErrorLine {
-                                error: fault.into(),
-                            },
-                        ),
-                    }
-                }
-                Some((Ok::<_, Infallible>(Bytes::from(text)), Some((vfs, lister))))
-            }
+            Ok((lister, batch)) => Some((vfs, lister, batch)),
             Err(fault) => {
-                let mut text = Vec::new();
-                push_line(
-                    &mut text,
-                    &ErrorLine {
-                        error: fault.into(),
-                    },
-                );
-                Some((Ok(Bytes::from(text)), None))
+                if let Ok(text) = &mut text {
+                    let error = fault.into();
+                    push_line(text, &ErrorLine { error });
+                }
+                None
             }
-        }
+        };
+        Some((text.map(Bytes::from), state))
     });
     let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
     (kind, Body::from_stream(batches)).into_response()
+}
+
+fn lines_of(batch: Vec<Result<Described, Fault>>) -> Vec<u8> {
+    let mut text = Vec::new();
+    for item in batch {
+        match item {
+            Ok(entry) => push_line(&mut text, &EntryBody::from(&entry)),
+            Err(fault) => {
+                let error = fault.into();
+                push_line(&mut text, &ErrorLine { error });
+            }
+        }
+    }
+    text
 }
 
 fn push_line(text: &mut Vec<u8>, line: &impl Serialize) {

@@ -1,4 +1,4 @@
-//! Bodies that stream in: pieces of one size, without a limit of their own, but with a deadline for silence.
+//! Bodies that stream in: pieces that are neither tiny nor large, without a limit of their own, but with a deadline for silence.
 
 use std::time::Duration;
 
@@ -14,10 +14,18 @@ use crate::{
 /// How long a client may send nothing.
 pub const IDLE: Duration = Duration::from_secs(20);
 
+/// From how many bytes on what came together stays together. Less is gathered.
+const ENOUGH: usize = CHUNK / 4;
+/// Bytes that are handed on together.
+const TOGETHER: usize = 2 * CHUNK;
+
 /// A body on its way. A client that waits for `100 Continue` is told to go on by the first [`Incoming::next`].
 #[derive(Debug)]
 pub struct Incoming {
     body: Body,
+    /// What came, and is not in a piece yet.
+    frame: Bytes,
+    /// The piece that is gathered.
     held: BytesMut,
     ended: bool,
     begun: bool,
@@ -28,31 +36,57 @@ impl Incoming {
     pub fn new(body: Body) -> Self {
         Self {
             body,
+            frame: Bytes::new(),
             held: BytesMut::new(),
             ended: false,
             begun: false,
         }
     }
 
-    /// The next piece of [`CHUNK`] bytes; the last may be shorter; none at the end. Dropping the future loses nothing that came.
+    /// The next piece of at most [`CHUNK`] bytes, and of at least a quarter of it unless it is the last; none at the end. What
+    /// came in one go is not copied. Dropping the future loses nothing that came.
     pub async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
         self.begun = true;
-        while !self.ended && self.held.len() < CHUNK {
-            let frame = tokio::time::timeout(IDLE, self.body.frame());
-            let frame = frame.await.map_err(|_| self.over(timed_out()))?;
-            match frame {
-                None => self.ended = true,
-                Some(Ok(frame)) => {
-                    if let Ok(data) = frame.into_data() {
-                        self.held.extend_from_slice(&data);
-                    }
+        while self.held.len() < CHUNK {
+            if self.frame.is_empty() {
+                if self.ended {
+                    break;
                 }
-                Some(Err(error)) => return Err(self.over(incomplete(&error))),
+                self.receive().await?;
+            } else if self.held.is_empty() && self.frame.len() >= ENOUGH {
+                let size = self.frame.len().min(CHUNK);
+                return Ok(Some(self.frame.split_to(size)));
+            } else {
+                let size = self.frame.len().min(CHUNK - self.held.len());
+                self.held.extend_from_slice(&self.frame.split_to(size));
             }
         }
-        let size = self.held.len().min(CHUNK);
-        let piece = self.held.split_to(size).freeze();
+        let piece = self.held.split().freeze();
         Ok(Some(piece).filter(|piece| !piece.is_empty()))
+    }
+
+    /// Some pieces for one turn of a mount: a turn costs more than to write one piece. None at the end. Dropping the future loses
+    /// what it had gathered.
+    pub async fn several(&mut self) -> Result<Vec<Bytes>, ApiError> {
+        let (mut pieces, mut bytes) = (Vec::new(), 0);
+        while bytes < TOGETHER
+            && let Some(piece) = self.next().await?
+        {
+            bytes += piece.len();
+            pieces.push(piece);
+        }
+        Ok(pieces)
+    }
+
+    async fn receive(&mut self) -> Result<(), ApiError> {
+        let frame = tokio::time::timeout(IDLE, self.body.frame());
+        let frame = frame.await.map_err(|_| self.over(timed_out()))?;
+        match frame {
+            None => self.ended = true,
+            Some(Ok(frame)) => self.frame = frame.into_data().unwrap_or_default(),
+            Some(Err(error)) => return Err(self.over(incomplete(&error))),
+        }
+        Ok(())
     }
 
     fn over(&mut self, error: ApiError) -> ApiError {
@@ -117,14 +151,37 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn pieces_have_one_size() {
+    async fn pieces_are_neither_tiny_nor_large() {
+        for (size, due) in [
+            (100, vec![CHUNK, CHUNK, CHUNK, 1_000_000 - 3 * CHUNK]),
+            (100_000, vec![100_000; 10]),
+            (600_000, vec![CHUNK, CHUNK, 75_712, CHUNK, 137_856]),
+        ] {
+            let bytes: Vec<u8> = (0..1_000_000_u32).map(|at| (at % 251) as u8).collect();
+            let parts = bytes.chunks(size).map(Bytes::copy_from_slice).map(Ok);
+            let mut incoming = body(parts.collect(), false);
+            let (mut sizes, mut all) = (Vec::new(), Vec::new());
+            while let Some(piece) = incoming.next().await.expect("whole") {
+                sizes.push(piece.len());
+                all.extend_from_slice(&piece);
+            }
+            assert_eq!(sizes, due, "of {size}");
+            assert_eq!(all, bytes);
+        }
+    }
+
+    #[tokio::test]
+    async fn some_pieces_go_together() {
         let parts = (0..10).map(|_| Ok(Bytes::from(vec![7; 100_000])));
         let mut incoming = body(parts.collect(), false);
-        let mut sizes = Vec::new();
-        while let Some(piece) = incoming.next().await.expect("whole") {
-            sizes.push(piece.len());
+        let mut counts = Vec::new();
+        loop {
+            match incoming.several().await.expect("whole").len() {
+                0 => break,
+                count => counts.push(count),
+            }
         }
-        assert_eq!(sizes, [CHUNK, CHUNK, CHUNK, 1_000_000 - 3 * CHUNK]);
+        assert_eq!(counts, [6, 4]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -101,7 +101,7 @@ fn mode(fields: &mut Fields) -> Result<Option<u32>, ApiError> {
     }
 }
 
-/// While one piece is written, the next is received.
+/// While some pieces are written, the next are received.
 async fn receive(
     api: &ApiState,
     path: &ClientPath,
@@ -110,12 +110,11 @@ async fn receive(
 ) -> Result<Written, ApiError> {
     let view = api.vfs().view();
     let admitted = Admitted::new(api.vfs(), &view, path, request).await?;
-    let mut piece = incoming.next().await?;
+    let mut pieces = incoming.several().await?;
     let mut writing = admitted.begin().await?;
-    while let Some(bytes) = piece {
-        let write = async { writing.write(bytes).await.map_err(ApiError::from) };
-        let ((), next) = tokio::try_join!(write, incoming.next())?;
-        piece = next;
+    while !pieces.is_empty() {
+        let write = async { writing.write(pieces).await.map_err(ApiError::from) };
+        ((), pieces) = tokio::try_join!(write, incoming.several())?;
     }
     Ok(writing.commit().await?)
 }

@@ -17,6 +17,7 @@ use crate::vfs::{
     path::Name,
     pool::Wanted,
     provider::{CHUNK, Directory, OpenFile},
+    read::open_at,
     traverse::{Options, Traversal},
     view::{Place, View},
 };
@@ -40,6 +41,19 @@ pub struct Packing {
 /// Whether the globs are such.
 pub fn check(place: &Place, packing: &Packing) -> std::result::Result<(), BadGlob> {
     selection(&place.path, &packing.globs).map(drop)
+}
+
+/// Fails when a place cannot be read, as long as that can be told in other words than by a broken stream.
+pub fn require_readable(view: &View, place: &Place) -> Result<()> {
+    let found = place.require("pack")?;
+    if found.kind.is_directory() {
+        let opened = place.open_directory("pack")?;
+        return view.list(&opened, None, 1).map(drop);
+    }
+    if found.kind == EntryKind::File {
+        return open_at(place).map(drop);
+    }
+    Ok(())
 }
 
 /// Writes an archive of a directory's contents, or of several places, each below its own name. Gives how many entries were left

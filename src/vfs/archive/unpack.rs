@@ -16,13 +16,13 @@ use super::{
 use crate::vfs::{
     entry::Time,
     fault::{Fault, Kind},
-    make_dir::make_parents,
     path::{ClientPath, Name, quoted},
     pool::Wanted,
     provider::{CHUNK, staging_name},
     record::{Record, Records},
     spool::unnamed,
     view::{Last, View},
+    write::{Made, with_parents},
 };
 
 /// Longest target of a link.
@@ -77,11 +77,12 @@ pub fn unpack(
         return Err(place.fault(Kind::NotADirectory, "unpack").into());
     }
     place.require_writable("unpack")?;
-    let (place, target) = if place.found.is_some() {
+    // Directories that are made go again, after the stage, when it fails.
+    let ((place, mut made), target) = if place.found.is_some() {
         let target = place.open_directory("unpack")?;
-        (place, Some(target))
+        ((place, Made::default()), Some(target))
     } else {
-        (make_parents(place)?, None)
+        (with_parents(view, path, place, false)?, None)
     };
     let name = staging_name()?;
     let mut above = place.path.clone();
@@ -124,6 +125,7 @@ pub fn unpack(
             .become_new(name, 0o755)
             .map_err(|fault| fault.at(place.path.to_bytes()))?;
     }
+    made.keep();
     Ok(done)
 }
 

@@ -4,6 +4,8 @@ use std::{io::Write as _, ops::Range, time::Instant};
 
 use similar::{Algorithm, DiffOp, DiffTag, capture_diff_slices_deadline, group_diff_ops};
 
+use crate::vfs::path::quoted;
+
 /// Lines shown before and behind a change.
 const CONTEXT: usize = 3;
 
@@ -13,7 +15,7 @@ const BLOCK: usize = 4096;
 /// The unified diff of two texts, both labelled with the path; empty when they are equal. Behind the deadline it is
 /// still right, but may be longer than need be.
 ///
-/// A path with control characters is quoted as git quotes it, so that no name can forge a line.
+/// A path with control characters, quotes or broken characters is quoted as git quotes it, so that no name can forge a line.
 pub fn unified(path: &[u8], before: &[u8], after: &[u8], deadline: Instant) -> Vec<u8> {
     if before == after {
         return Vec::new();
@@ -22,7 +24,7 @@ pub fn unified(path: &[u8], before: &[u8], after: &[u8], deadline: Instant) -> V
     let path = quoted(path);
     for mark in ["--- ", "+++ "] {
         out.extend_from_slice(mark.as_bytes());
-        out.extend_from_slice(&path);
+        out.extend_from_slice(path.as_bytes());
         out.push(b'\n');
     }
     let changed = Changed::between(before, after);
@@ -187,37 +189,6 @@ fn put_line(mark: u8, line: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// The path as git writes it when it has control characters: in quotes, like a C string.
-fn quoted(path: &[u8]) -> Vec<u8> {
-    if !path.iter().any(u8::is_ascii_control) {
-        return path.to_vec();
-    }
-    let mut out = vec![b'"'];
-    for byte in path {
-        let letter = match byte {
-            0x07 => b'a',
-            0x08 => b'b',
-            b'\t' => b't',
-            b'\n' => b'n',
-            0x0b => b'v',
-            0x0c => b'f',
-            b'\r' => b'r',
-            b'"' | b'\\' => *byte,
-            b' '..=b'~' => {
-                out.push(*byte);
-                continue;
-            }
-            _ => {
-                let _never = write!(out, "\\{byte:03o}");
-                continue;
-            }
-        };
-        out.extend([b'\\', letter]);
-    }
-    out.push(b'"');
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -313,14 +284,16 @@ mod tests {
 
     #[test]
     fn no_name_forges_a_line() {
+        let label = |path: &[u8]| {
+            let deadline = Instant::now() + Duration::from_mins(1);
+            let bytes = unified(path, b"a", b"b", deadline);
+            let text = String::from_utf8(bytes).expect("two texts and ASCII");
+            text.lines().next().map(str::to_owned)
+        };
+        assert_eq!(label(b"/a b").as_deref(), Some("--- /a b"));
         assert_eq!(
-            quoted(b"/a \"b\"\\"),
-            b"/a \"b\"\\",
-            "nothing to hide behind"
-        );
-        assert_eq!(
-            quoted(b"/a\n+++ \"b\\\x01\x7f\xc3\xa9"),
-            br#""/a\n+++ \"b\\\001\177\303\251""#
+            label(b"/a\n+++ \"b\\\x01\x7f\xff").as_deref(),
+            Some(r#"--- "/a\n+++ \"b\\\001\177\377""#)
         );
     }
 

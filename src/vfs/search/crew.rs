@@ -5,7 +5,7 @@ use std::{
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread,
     time::{Duration, Instant},
@@ -27,8 +27,14 @@ use crate::vfs::{
 
 /// Searchers of one search.
 const WORKERS: usize = 4;
-/// Files that wait for a searcher.
-const FILES: usize = 128;
+/// Files that are passed to a searcher together, once some were: passing each by itself costs more than to search it.
+const HANDFUL: usize = 16;
+/// Handfuls that wait for a searcher.
+const HANDFULS: usize = 8;
+/// Findings and handfuls that wait to be told.
+const NOTES: usize = 128;
+/// How often whoever waits for searchers looks whether there is time left.
+const LOOK: Duration = Duration::from_secs(1);
 /// Findings of a file that are passed on together.
 const TOGETHER: usize = 128;
 /// Files that may be searched ahead of the one whose turn it is.
@@ -84,7 +90,7 @@ struct Job {
 
 enum Note {
     Found(u64, Vec<Finding>),
-    Done(u64, Ended),
+    Done(Vec<(u64, Ended)>),
 }
 
 struct Ended {
@@ -132,8 +138,8 @@ pub fn search(
         not_regular: AtomicU64::new(0),
     };
     let source = Source::new(view, place, query)?;
-    let (jobs, queue) = sync_channel::<Job>(FILES);
-    let (notes, news) = sync_channel::<Note>(FILES);
+    let (jobs, queue) = sync_channel::<Vec<Job>>(HANDFULS);
+    let (notes, news) = sync_channel::<Note>(NOTES);
     let queue = Mutex::new(queue);
     let count = thread::available_parallelism()
         .map_or(1, usize::from)
@@ -141,7 +147,7 @@ pub fn search(
     let mut teller = Teller::new(&shared, place.path.names().len(), give);
     thread::scope(|scope| {
         let (shared, queue) = (&shared, &queue);
-        scope.spawn(move || source.run(shared, &jobs));
+        scope.spawn(move || source.run(shared, Handing::new(jobs)));
         for _ in 0..count {
             let notes = notes.clone();
             scope.spawn(move || work(shared, queue, &notes));
@@ -150,7 +156,7 @@ pub fn search(
         teller.listen(&news);
         shared.stop.store(true, Ordering::Relaxed);
         // Whoever waits to pass something on is let go.
-        while news.recv().is_ok() {}
+        while !matches!(news.recv_timeout(LOOK), Err(RecvTimeoutError::Disconnected)) {}
     });
     wanted.check()?;
     let mut summary = teller.summary;
@@ -215,7 +221,7 @@ impl Source {
         Ok(Self::Tree(first, Box::new(tree)))
     }
 
-    fn run(self, shared: &Shared<'_>, jobs: &SyncSender<Job>) {
+    fn run(self, shared: &Shared<'_>, mut jobs: Handing) {
         let (first, tree) = match self {
             Self::File(job) => (job, None),
             Self::Tree(first, tree) => (first, Some(tree)),
@@ -223,9 +229,7 @@ impl Source {
         let mut index = 0;
         if let Some(job) = first {
             index += 1;
-            if jobs.send(job).is_err() {
-                return;
-            }
+            jobs.add(job);
         }
         let Some(mut tree) = tree else { return };
         while let Some(found) = tree.next() {
@@ -254,6 +258,8 @@ impl Source {
                 continue;
             }
             while shared.is_ahead(index) && shared.goes_on() {
+                // The one whose turn it is may be among them.
+                jobs.pass();
                 thread::park_timeout(Duration::from_millis(1));
             }
             if !shared.goes_on() {
@@ -267,10 +273,46 @@ impl Source {
                 skip: 0,
             };
             index += 1;
-            if jobs.send(job).is_err() {
-                return;
-            }
+            jobs.add(job);
         }
+    }
+}
+
+/// Files on their way to the searchers: the first ones by themselves, so that the first findings come at once, then in handfuls
+/// that grow. What is held when it is dropped goes, too. Nobody listens any more only when the search has ended.
+struct Handing {
+    jobs: SyncSender<Vec<Job>>,
+    held: Vec<Job>,
+    most: usize,
+}
+
+impl Handing {
+    fn new(jobs: SyncSender<Vec<Job>>) -> Self {
+        Self {
+            jobs,
+            held: Vec::new(),
+            most: 1,
+        }
+    }
+
+    fn add(&mut self, job: Job) {
+        self.held.push(job);
+        if self.held.len() >= self.most {
+            self.pass();
+            self.most = (self.most * 2).min(HANDFUL);
+        }
+    }
+
+    fn pass(&mut self) {
+        if !self.held.is_empty() {
+            let _ = self.jobs.send(std::mem::take(&mut self.held));
+        }
+    }
+}
+
+impl Drop for Handing {
+    fn drop(&mut self) {
+        self.pass();
     }
 }
 
@@ -294,19 +336,23 @@ fn resumed(view: &View, root: &Opened, resume: &Resume) -> Option<Job> {
     })
 }
 
-fn work(shared: &Shared<'_>, queue: &Mutex<Receiver<Job>>, notes: &SyncSender<Note>) {
+fn work(shared: &Shared<'_>, queue: &Mutex<Receiver<Vec<Job>>>, notes: &SyncSender<Note>) {
     let mut searcher = searcher(shared.query);
     loop {
-        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = job else { return };
-        if !shared.goes_on() {
-            continue;
+        let jobs = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(jobs) = jobs else { return };
+        let mut done = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            if !shared.goes_on() {
+                break;
+            }
+            let ended = match job.parent.directory.open(&job.name) {
+                Ok(file) => look(shared, &mut searcher, &job, &*file, notes),
+                Err(fault) => failed(&job, fault, notes),
+            };
+            done.push((job.index, ended));
         }
-        let ended = match job.parent.directory.open(&job.name) {
-            Ok(file) => look(shared, &mut searcher, &job, &*file, notes),
-            Err(fault) => failed(&job, fault, notes),
-        };
-        if notes.send(Note::Done(job.index, ended)).is_err() {
+        if notes.send(Note::Done(done)).is_err() {
             return;
         }
     }
@@ -357,6 +403,7 @@ fn look(
     let reader = Reader {
         file,
         offset: 0,
+        ended: false,
         wanted: &wanted,
     };
     let mut lines = Lines::new(query, &mut give);
@@ -418,7 +465,12 @@ impl<'a> Teller<'a> {
     }
 
     fn listen(&mut self, news: &Receiver<Note>) {
-        while let Ok(note) = news.recv() {
+        loop {
+            let note = match news.recv_timeout(LOOK) {
+                Ok(note) => note,
+                Err(RecvTimeoutError::Timeout) if self.shared.goes_on() => continue,
+                Err(_) => break,
+            };
             let go_on = match note {
                 Note::Found(index, findings) if !self.shared.query.sorted || index == self.turn => {
                     self.tell(findings)
@@ -427,14 +479,7 @@ impl<'a> Teller<'a> {
                     self.early.entry(index).or_default().0.extend(findings);
                     true
                 }
-                Note::Done(_, ended) if !self.shared.query.sorted => {
-                    self.count(&ended);
-                    true
-                }
-                Note::Done(index, ended) => {
-                    self.early.entry(index).or_default().1 = Some(ended);
-                    self.next_turns()
-                }
+                Note::Done(done) => self.done(done),
             };
             if !go_on {
                 break;
@@ -444,6 +489,17 @@ impl<'a> Teller<'a> {
             self.summary.stopped = Stopped::Timeout;
         }
         self.summary.resume = self.resume();
+    }
+
+    fn done(&mut self, done: Vec<(u64, Ended)>) -> bool {
+        for (index, ended) in done {
+            if self.shared.query.sorted {
+                self.early.entry(index).or_default().1 = Some(ended);
+            } else {
+                self.count(&ended);
+            }
+        }
+        self.next_turns()
     }
 
     /// Tells what waits for its turn, as long as it is known.

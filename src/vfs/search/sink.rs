@@ -39,6 +39,8 @@ pub(super) fn searcher(query: &Query) -> Searcher {
 pub(super) struct Reader<'a> {
     pub(super) file: &'a dyn OpenFile,
     pub(super) offset: u64,
+    /// Fewer bytes came than were asked for: it need not be asked again.
+    pub(super) ended: bool,
     pub(super) wanted: &'a dyn Fn() -> bool,
 }
 
@@ -47,11 +49,15 @@ impl Read for Reader<'_> {
         if !(self.wanted)() {
             return Err(io::Error::from(io::ErrorKind::TimedOut));
         }
+        if self.ended {
+            return Ok(0);
+        }
         let count = self
             .file
             .read_at(buffer, self.offset)
             .map_err(io::Error::other)?;
         self.offset += count as u64;
+        self.ended = count < buffer.len();
         Ok(count)
     }
 }

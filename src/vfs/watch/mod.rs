@@ -198,6 +198,17 @@ impl Watches {
         Ok(ring)
     }
 
+    /// Something was mounted at a path, or is no longer: watches that it concerns end, and their clients are told to come back.
+    pub fn remounted(&self, at: &TreePath) {
+        self.rings().retain(|_, ring| {
+            let outdated = ring.concerns(at);
+            if outdated {
+                ring.outdate();
+            }
+            !outdated
+        });
+    }
+
     /// Roots that are watched now.
     pub fn count(&self) -> usize {
         self.rings().values().filter(|ring| !ring.is_over()).count()

@@ -150,6 +150,17 @@ impl Ring {
         matches!(self.state().phase, Phase::Over(_))
     }
 
+    /// Whether what is mounted at a path shows in it, or is its root.
+    pub(super) fn concerns(&self, at: &TreePath) -> bool {
+        at.starts_with(&self.root) || self.root.starts_with(at)
+    }
+
+    /// Ends it: the tree that it knows is no longer the one that new requests see. Its clients are told to come back.
+    pub(super) fn outdate(&self) {
+        self.push(Change::overflow(self.root.clone(), Lost::Restart));
+        self.stop();
+    }
+
     pub(super) fn stop(&self) {
         self.state().stop = true;
         self.ring_bell();

@@ -230,6 +230,13 @@ async fn what_would_reach_out_changes_nothing() {
     assert_eq!((status, &body["code"]), (413, &json!("archive_too_large")));
     let (status, body) = write(&daemon, &target, "&max_entries=1", whole.clone()).await;
     assert_eq!((status, &body["code"]), (413, &json!("archive_too_large")));
+    let deep = home.join("made/for/target");
+    let (status, _) = write(&daemon, &deep, "&max_bytes=1000", whole.clone()).await;
+    assert_eq!(status, 413);
+    assert!(
+        !home.join("made").exists(),
+        "what was made for it went with it"
+    );
     let (status, body) = write(&daemon, &target, "&overwrite=false", whole).await;
     assert_eq!((status, &body["code"]), (409, &json!("already_exists")));
     assert_eq!(shape(&target), before);

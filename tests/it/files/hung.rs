@@ -43,16 +43,31 @@ mod patience {
                 assert_eq!(daemon.get("/healthz").await.status(), 200);
             }
         };
+        let busy = |answer| async {
+            let (status, body) = json(answer).await;
+            assert_eq!(status, 503, "{body}");
+            assert_eq!(body["code"], "mount_busy", "{body}");
+        };
         let refused = tokio::select! {
             answer = waiting.next() => answer.expect("one"),
             () = elsewhere => panic!("nobody was told that the mount is busy"),
         };
-        let (status, body) = json(refused).await;
-        assert_eq!(
-            (status, body["code"].as_str()),
-            (503, Some("mount_busy")),
-            "{body}"
-        );
+        busy(refused).await;
+        // Those who have a turn do not wait for ever either.
+        while let Some(answer) = waiting.next().await {
+            busy(answer).await;
+        }
+        // When it answers again, the turns come back.
+        shown.go_on();
+        let mut last = daemon.get(&read("/disk/there")).await;
+        for _ in 0..10 {
+            if last.status() == 200 {
+                break;
+            }
+            last = daemon.get(&read("/disk/there")).await;
+        }
+        assert_eq!(last.text().await.expect("text"), "text");
+        shown.hang();
         drop(waiting);
         assert_eq!(daemon.stop().code(), Some(0), "and it stops");
         drop(shown);

@@ -242,6 +242,23 @@ async fn extended_attributes_go_along_or_are_told_to_be_lost() {
     for path in ["s", "s/a"] {
         assert!(noted(&other.join(path)), "{path}");
     }
+    // A right of a program (`vfs_cap_data`, capabilities(7)) is lost as set-id bits are, and that is told.
+    let program = work.path().join("program");
+    fs::write(&program, "").expect("written");
+    let value = "0x0100000200040000000000000000000000000000";
+    let path = program.to_str().expect("text");
+    if ran(
+        "setfattr",
+        &["-n", "security.capability", "-v", value, path],
+    ) {
+        let body = json!({"from": program, "to": "/host/program"});
+        let (status, copied) = post(&daemon, "copy", body).await;
+        assert_eq!(
+            (status, &copied["lost"]),
+            (200, &json!(["xattrs"])),
+            "{copied}"
+        );
+    }
     let (status, moved) = post(&daemon, "move", json!({"from": source, "to": "/host/t"})).await;
     assert_eq!((status, &moved["lost"]), (200, &Value::Null), "{moved}");
     for path in ["t", "t/a"] {

@@ -351,6 +351,56 @@ async fn a_move_across_mounts_is_whole() {
 }
 
 #[tokio::test]
+async fn nothing_goes_into_itself_by_another_mount() {
+    let work = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| work.path().join(name);
+    fs::create_dir_all(at("d/sub/deep")).expect("made");
+    fs::write(at("d/sub/f"), "text").expect("written");
+    fs::write(at("d/other"), "text").expect("written");
+    let daemon = Daemon::start(&[]);
+    for (point, directory) in [("/all", work.path().to_owned()), ("/sub", at("d/sub"))] {
+        let body = json!({"at": point, "provider": "host", "directory": directory});
+        mount(&daemon, body).await;
+    }
+    for to in [
+        "/all/d/x",
+        "/all/d/sub/x",
+        "/all/d/sub/deep/x",
+        "/sub/x",
+        "/sub/deep/x",
+    ] {
+        for route in ["move", "copy"] {
+            let body = json!({"from": at("d"), "to": to});
+            refused(&daemon, route, body, 400, "invalid_field").await;
+        }
+    }
+    let body = json!({"path": at("d"), "to": "/all/d/sub/x"});
+    refused(&daemon, "materialize", body, 400, "invalid_field").await;
+    // Nor does something take the place of what it lies in.
+    for route in ["move", "copy"] {
+        let body = json!({"from": at("d/sub"), "to": "/all/d", "overwrite": true});
+        refused(&daemon, route, body, 400, "refuses_root").await;
+    }
+    assert_eq!(names(&at("d")), ["other", "sub"]);
+    assert_eq!(names(&at("d/sub")), ["deep", "f"]);
+    let (status, _) = post(
+        &daemon,
+        "move",
+        json!({"from": at("d/sub/f"), "to": "/all/f"}),
+    )
+    .await;
+    assert_eq!(status, 200);
+    let (status, _) = post(
+        &daemon,
+        "move",
+        json!({"from": "/sub/deep", "to": at("deep")}),
+    )
+    .await;
+    assert_eq!(status, 200);
+    assert_eq!(names(work.path()), ["d", "deep", "f"]);
+}
+
+#[tokio::test]
 #[expect(clippy::too_many_lines, reason = "one case after the other")]
 async fn a_commit_is_mounted_and_materialized() {
     let work = tempfile::tempdir().expect("a directory");

@@ -45,6 +45,12 @@ impl Shown {
         let pid = i32::try_from(self.server.id()).expect("a pid");
         kill(Pid::from_raw(pid), Signal::SIGSTOP).expect("it is ours");
     }
+
+    /// It answers again.
+    pub fn go_on(&self) {
+        let pid = i32::try_from(self.server.id()).expect("a pid");
+        kill(Pid::from_raw(pid), Signal::SIGCONT).expect("it is ours");
+    }
 }
 
 impl Drop for Shown {

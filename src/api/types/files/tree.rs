@@ -1,6 +1,6 @@
 //! Wire types of the routes that list and change the tree.
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
@@ -147,7 +147,8 @@ pub struct StatResult {
     pub error: Option<ErrorBody>,
 }
 
-/// Answer of `GET /api/v0/list`.
+/// Answer of `GET /api/v0/list`, whose entries are written one after the other: all those of a large directory together would be
+/// several times as much.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ListAnswer {
     /// The directory.
@@ -156,19 +157,12 @@ pub struct ListAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path_base64: Option<String>,
     /// Each directory before its contents.
-    #[serde(serialize_with = "entries")]
-    #[schema(value_type = Vec<EntryBody>)]
-    pub entries: Vec<Described>,
+    pub entries: Vec<EntryBody>,
     /// What below it could not be read.
     pub errors: Vec<PathError>,
     /// To be sent as `cursor` for what follows; absent at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
-}
-
-/// One after the other: as bodies, all entries of a large directory together would be several times as much.
-fn entries<S: Serializer>(entries: &[Described], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(entries.iter().map(EntryBody::from))
 }
 
 /// Answer of `GET /api/v0/glob`.

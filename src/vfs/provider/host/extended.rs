@@ -1,5 +1,6 @@
 //! Extended attributes as copies take them along (xattr(7)): those of users and access lists. What the machine says about a
-//! file, its labels and signatures, stays with it; capabilities go the way of set-id bits, which copies do not have either.
+//! file, its labels and signatures, stays with it; capabilities go the way of set-id bits, which copies do not have either, and
+//! are told to be lost.
 
 use std::os::fd::AsFd;
 
@@ -11,6 +12,8 @@ use crate::{
 };
 
 const OF_MACHINE: &[u8] = b"security.";
+/// Rights of a program (capabilities(7)).
+const CAPABILITY: &[u8] = b"security.capability";
 
 /// All that an object has. None where there are none, or none to be seen.
 pub(super) fn read(object: impl AsFd) -> Result<Vec<Extended>, Errno> {
@@ -21,7 +24,7 @@ pub(super) fn read(object: impl AsFd) -> Result<Vec<Extended>, Errno> {
     };
     let mut found = Vec::new();
     for name in names {
-        if name.starts_with(OF_MACHINE) {
+        if name.starts_with(OF_MACHINE) && name != CAPABILITY {
             continue;
         }
         match attribute(&object, &name) {
@@ -37,6 +40,10 @@ pub(super) fn read(object: impl AsFd) -> Result<Vec<Extended>, Errno> {
 pub(super) fn write(object: impl AsFd, attributes: &[Extended]) -> Result<bool, Errno> {
     let mut all = true;
     for (name, value) in attributes {
+        if name == CAPABILITY {
+            all = false;
+            continue;
+        }
         match set_attribute(&object, name, value) {
             Ok(()) => {}
             Err(

@@ -117,6 +117,39 @@ async fn mounts_below_are_watched_as_if_there_were_none() {
 }
 
 #[tokio::test]
+async fn who_watches_is_told_to_come_back_when_something_is_mounted_there() {
+    let daemon = Daemon::start(&[]);
+    let root = daemon.home().path().join("tree");
+    let beside = daemon.home().path().join("beside");
+    fs::create_dir_all(root.join("below")).expect("directories");
+    fs::create_dir(&beside).expect("a directory");
+    let (mut socket, _) = watched(&daemon, &root).await;
+    let (mut other, _) = watched(&daemon, &beside).await;
+    mount(
+        &daemon,
+        json!({"at": root.join("below/mem"), "provider": "memory"}),
+    )
+    .await;
+    let told = next(&mut socket).await.expect("a message");
+    let event = &told["events"][0];
+    assert_eq!(
+        (&event["type"], &event["reason"], &event["path"]),
+        (&json!("overflow"), &json!("restart"), &json!(root))
+    );
+    assert_eq!(next(&mut socket).await, Err(1000));
+    let cursor = told["cursor"].as_str().expect("a cursor");
+    let more = format!("&coalesce_ms=0&cursor={cursor}");
+    let mut socket = daemon.websocket(&route(&root, &more)).await.expect("again");
+    assert_eq!(next(&mut socket).await.expect("a message")["ready"], true);
+    write(&daemon, &root.join("below/mem/a")).await;
+    let told = until(&mut socket, &root, "below/mem/a").await;
+    assert_eq!(told.last().expect("one"), "create below/mem/a");
+    fs::write(beside.join("b"), "").expect("a file");
+    let told = until(&mut other, &beside, "b").await;
+    assert_eq!(told, ["create b"], "others go on");
+}
+
+#[tokio::test]
 async fn a_commit_never_changes_and_what_is_mounted_in_it_does() {
     let daemon = Daemon::start(&[]);
     let repository = daemon.home().path().join("repo");

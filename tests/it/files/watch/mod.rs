@@ -4,6 +4,6 @@ mod cursors;
 mod kinds;
 mod limits;
 mod media;
-mod mirror;
+pub mod mirror;
 mod rules;
 mod storms;
