@@ -110,11 +110,7 @@ async fn run(config: Config) -> Result<(), AppError> {
     private::directory(&config.state_dir)?;
     let _lock = lock::take(&config.state_dir.join("deskd.lock")).map_err(AppError::Lock)?;
     private::directory(&config.runtime_dir)?;
-    let token = if config.no_auth {
-        None
-    } else {
-        Some(load_token(&config)?)
-    };
+    let token = (!config.no_auth).then(|| load_token(&config)).transpose()?;
     let vfs = setup::open(&config.files).map_err(AppError::Files)?;
     let shutdown = Shutdown::new();
     shutdown.spawn(vfs.clone().keep_swept(shutdown.clone()));

@@ -416,6 +416,20 @@ const LOG_QUEUE: usize = 8192;
 #[derive(Debug)]
 pub struct LogGuard(#[expect(dead_code, reason = "held for its drop")] WorkerGuard);
 
+/// Libraries that tell at `debug` and `trace` what clients sent: patterns, frames, headers, messages. At no level is that logged.
+const DISCREET: [&str; 10] = [
+    "globset",
+    "grep_regex",
+    "grep_searcher",
+    "h2",
+    "hyper",
+    "hyper_util",
+    "ignore",
+    "rmcp",
+    "tokio_tungstenite",
+    "tungstenite",
+];
+
 /// Starts the log on standard error and makes panics lines of it. The daemon's requests never wait for the log.
 pub fn init(format: LogFormat, filter: Option<&str>, colour: bool) -> LogGuard {
     let (writer, guard) = NonBlockingBuilder::default()
@@ -426,6 +440,10 @@ pub fn init(format: LogFormat, filter: Option<&str>, colour: bool) -> LogGuard {
     let filter = EnvFilter::builder()
         .with_default_directive(tracing::Level::INFO.into())
         .parse_lossy(filter.unwrap_or_default());
+    let filter = DISCREET.iter().fold(filter, |filter, name| {
+        let quiet = format!("{name}=warn").parse();
+        filter.add_directive(quiet.expect("a name of a crate and a level"))
+    });
     let colours = colour && std::io::IsTerminal::is_terminal(&std::io::stderr());
     let lines = fmt().with_env_filter(filter).with_writer(writer);
     match format {
