@@ -91,8 +91,7 @@ prepare_packager() {
         return
     fi
     say "building cargo-deb $CARGO_DEB"
-    # Optimised as little as makes it fast enough.
-    CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug --no-default-features --root "$root" "cargo-deb@$CARGO_DEB" >&2
+    cargo install --quiet --locked --no-default-features --root "$root" "cargo-deb@$CARGO_DEB" >&2
 }
 
 # make_package PROFILE FOLDER: FOLDER/deskd.deb from the program that cargo has built for that profile.
