@@ -134,13 +134,8 @@ async fn run(config: Config) -> Result<(), AppError> {
         observer(chats.clone()),
     )
     .await;
-    let auth = Auth::new(
-        token.as_deref(),
-        config.allowed_hosts.clone(),
-        config.allowed_origins.clone(),
-    );
     let state = ApiState::new(
-        auth,
+        door(&config, token.as_deref()),
         listeners.addresses.iter().copied().map(reachable).collect(),
         chats.clone(),
         config.liveness,
@@ -177,6 +172,12 @@ async fn run(config: Config) -> Result<(), AppError> {
     let _ = std::fs::remove_file(link);
     let _ = std::fs::remove_file(&config.socket);
     announced
+}
+
+/// The rules of the door.
+fn door(config: &Config, token: Option<&str>) -> Auth {
+    let (hosts, origins) = (&config.allowed_hosts, &config.allowed_origins);
+    Auth::new(token, hosts.clone(), origins.clone())
 }
 
 /// A chat worked on the directory that it named for a process, when that starts and when it ends.

@@ -193,12 +193,11 @@ fn a_browser_is_led_to_the_viewer_without_a_secret_in_its_arguments() {
     let opener = programs.join("xdg-open");
     fs::write(&opener, BROWSER).expect("written");
     fs::set_permissions(&opener, fs::Permissions::from_mode(0o755)).expect("set");
-    let path = std::env::var("PATH").expect("a path");
-    let path = format!("{}:{path}", programs.display());
-    let opened = command(&daemon, &["open", "--view-only"])
-        .env("PATH", &path)
-        .output()
-        .expect("it runs");
+    let mut open = command(&daemon, &["open", "--view-only"]);
+    let usual = open.get_envs().find(|(name, _)| *name == "PATH");
+    let usual = usual.and_then(|(_, path)| path).expect("a path");
+    let path = [programs.as_os_str(), usual].join(std::ffi::OsStr::new(":"));
+    let opened = open.env("PATH", &path).output().expect("it runs");
     assert_eq!(shown(&opened), (0, String::new(), String::new()));
     let text = |name: &str| fs::read_to_string(home.join(name)).expect(name);
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -5,12 +5,13 @@ set -euo pipefail
 step() { printf '== %s\n' "$*"; }
 fail() {
     printf 'FAILED: %s\n' "$*"
+    tail -n 20 /srv/agent/serve.log 2>/dev/null || true
     exit 1
 }
 # As the image's user, with its environment and nothing else.
-as_agent=(env -i HOME=/srv/agent USER=agent PATH=/usr/bin:/bin XDG_RUNTIME_DIR=/run/user/1000 LANG=C.UTF-8
-    setpriv --reuid=1000 --regid=1000 --clear-groups)
-agent() { "${as_agent[@]}" "$@"; }
+image=(env -i HOME=/srv/agent USER=agent PATH=/usr/bin:/bin XDG_RUNTIME_DIR=/run/user/1000 LANG=C.UTF-8)
+drop=(setpriv --reuid=1000 --regid=1000 --clear-groups)
+agent() { "${image[@]}" "${drop[@]}" "$@"; }
 # Processes of that user.
 of_agent() { grep -lE '^Uid:\s1000' /proc/[0-9]*/status 2>/dev/null || true; }
 no_zombies() { ! grep -lE '^State:\sZ' /proc/[0-9]*/status 2>/dev/null; }
@@ -44,7 +45,7 @@ agent deskd doctor
 
 step "deskd serve as the first process of a container"
 # As the image starts it; on loopback, since this is the machine's own network.
-"${as_agent[@]}" unshare --user --map-current-user --pid --fork --mount-proc --kill-child \
+"${image[@]}" unshare --pid --fork --propagation unchanged --mount-proc --kill-child "${drop[@]}" \
     deskd serve --listen 127.0.0.1:0 </dev/null >/srv/agent/serve.out 2>/srv/agent/serve.log &
 container=$!
 eventually agent deskd status
@@ -73,13 +74,13 @@ agent deskd exec --detach -- sh -c 'trap "" TERM; setsid tail -f /dev/null & tai
 first=$(<"/proc/$container/task/$container/children")
 begin=$SECONDS
 kill -TERM "${first% }"
-wait "$container" || fail "it ended with $?: $(tail -n 3 serve.log)"
+wait "$container" || fail "it ended with $?"
 [[ $((SECONDS - begin)) -le 12 ]] || fail "the stop took $((SECONDS - begin)) s"
 [[ -z $(of_agent) ]] || fail "left behind: $(of_agent)"
 
 step "removed and purged"
 apt-get purge -y deskd >/opt/purge.log 2>&1 || { cat /opt/purge.log; fail "it cannot be removed"; }
-left=$(find / -xdev -iname '*deskd*' -not -path '/proc/*' -not -path '/srv/*' -not -path '/opt/*' -not -path '/tmp/*' -not -path '/var/log/*' -print)
+left=$(find / -xdev -iname '*deskd*' -not -path '/proc/*' -not -path '/srv/*' -not -path '/run/user/*' -not -path '/opt/*' -not -path '/tmp/*' -not -path '/var/log/*' -print)
 [[ -z $left ]] || fail "left behind: $left"
 [[ -z $(dpkg-query -W -f '${db:Status-Abbrev}' deskd 2>/dev/null) ]] || fail "dpkg still knows it"
 step "all is well"

@@ -35,9 +35,10 @@ cp "$here/inside.sh" "$root/opt/inside.sh"
 # What `RUN` says, continued lines joined.
 sed -e ':a' -e '/\\$/N; s/\\\n//; ta' "$here/../../packaging/Dockerfile" | sed -n 's/^RUN //p' >"$root/opt/dockerfile.sh"
 # The image throws the packages away, so they are kept by another name.
-cp -rl "$cache/archives/." "$root/var/cache/apt/archives/" 2>/dev/null || cp -r "$cache/archives/." "$root/var/cache/apt/archives/"
+cp -r "$cache/archives/." "$root/var/cache/apt/archives/"
 mkdir -p "$root/opt/archives"
 
+result=0
 # shellcheck disable=SC2016 # expanded by the inner shell
 unshare --mount --uts --ipc --pid --fork --kill-child bash -euo pipefail -c '
     root=$1
@@ -47,5 +48,6 @@ unshare --mount --uts --ipc --pid --fork --kill-child bash -euo pipefail -c '
     mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts "$root/dev/pts"
     ln -sf pts/ptmx "$root/dev/ptmx"
     chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 bash -euo pipefail /opt/inside.sh
-' - "$root"
-cp -rf "$root/opt/archives/." "$cache/archives/"
+' - "$root" || result=$?
+cp -r "$root/opt/archives/." "$cache/archives/"
+exit "$result"
