@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn bitmaps_are_runs_and_words() {
         let mut bits = vec![false; 200];
-        let bytes = bitmap(&[1 | 1 << 1 | 1 << 33, 0b101, 2 << 33, 0, 1 << 7]);
+        let bytes = bitmap(&[1 | 1 << 1 | 1 << 33, 0b101, 2 << 33, 0, 1 << 8]);
         let mut rest = &bytes[..];
         read_bitmap(&mut rest, &mut bits).expect_err("the last word is beyond what there is");
         let bytes = bitmap(&[1 | 1 << 1 | 1 << 33, 0b101, 1 << 33, 1 << 7]);
