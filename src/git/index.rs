@@ -6,6 +6,7 @@ use std::{cmp::Ordering, io, ops::Range, path::Path};
 use super::{
     disk::{self, Stat},
     objects::Id,
+    split::Link,
 };
 
 /// Longest index that is read.
@@ -114,9 +115,74 @@ impl Index {
             return Ok(Self::default());
         };
         let bytes = disk::read_path(path, MAX_INDEX)?.ok_or(IndexError::Damaged)?;
-        let mut index = parse(&bytes)?;
+        let Parsed {
+            mut index,
+            link,
+            nameless,
+        } = parse(&bytes)?;
+        let shared = link.and_then(|link| link.file().map(|file| (link, file)));
+        if let Some((link, file)) = shared {
+            let shared = disk::read_path(&path.with_file_name(file), MAX_INDEX)?;
+            let base = parse(&shared.ok_or(IndexError::Damaged)?)?;
+            if base.nameless > 0 || base.link.is_some() {
+                return Err(IndexError::Damaged);
+            }
+            index = link.join(base.index, index, nameless)?;
+        } else if nameless > 0 {
+            return Err(IndexError::Damaged);
+        }
         index.written = Some(written);
         Ok(index)
+    }
+
+    /// This one with the entries of another, whose first ones replace some of its own and keep their names.
+    pub(super) fn overlaid(
+        mut self,
+        mut top: Self,
+        nameless: usize,
+        gone: &[bool],
+        replaced: &[bool],
+    ) -> Result<Self, IndexError> {
+        let shift = self.names.len();
+        if shift + top.names.len() > u32::MAX as usize {
+            return Err(IndexError::Damaged);
+        }
+        self.names.append(&mut top.names);
+        let mut new = top.entries.split_off(nameless);
+        for entry in &mut new {
+            entry.start += offset(shift);
+        }
+        let mut substitutes = top.entries.into_iter();
+        let mut entries = Vec::with_capacity(self.entries.len() + new.len());
+        for (at, entry) in std::mem::take(&mut self.entries).into_iter().enumerate() {
+            let (start, length) = (entry.start, entry.length);
+            let entry = if replaced[at] {
+                let substitute = substitutes.next().ok_or(IndexError::Damaged)?;
+                Entry {
+                    start,
+                    length,
+                    ..substitute
+                }
+            } else {
+                entry
+            };
+            if !gone[at] {
+                entries.push(entry);
+            }
+        }
+        // Behind the old one of the same path, which it replaces.
+        entries.extend(new);
+        let key = |names: &[u8], entry: &Entry| {
+            let path = &names[entry.start as usize..][..entry.length as usize];
+            (path.to_vec(), entry.stage)
+        };
+        entries.sort_by_cached_key(|entry| key(&self.names, entry));
+        entries.reverse();
+        entries.dedup_by_key(|entry| key(&self.names, entry));
+        entries.reverse();
+        self.entries = entries;
+        self.known = top.known;
+        Ok(self)
     }
 
     /// The path of an entry.
@@ -220,7 +286,17 @@ fn offset(length: usize) -> u32 {
     u32::try_from(length).expect("an index has less than 4 GiB of names")
 }
 
-fn parse(bytes: &[u8]) -> Result<Index, IndexError> {
+/// What one file holds.
+#[derive(Default)]
+struct Parsed {
+    index: Index,
+    /// Most of it lies in another file.
+    link: Option<Link>,
+    /// The first entries that are named there.
+    nameless: usize,
+}
+
+fn parse(bytes: &[u8]) -> Result<Parsed, IndexError> {
     let damaged = || IndexError::Damaged;
     let body = bytes.len().checked_sub(20).ok_or_else(damaged)?;
     let mut reader = Reader {
@@ -245,15 +321,20 @@ fn parse(bytes: &[u8]) -> Result<Index, IndexError> {
     for _ in 0..count {
         reader.entry(version, &mut index)?;
     }
-    let sorted = index
-        .entries
+    let nameless = index.entries.iter().take_while(|entry| entry.length == 0);
+    let nameless = nameless.count();
+    let sorted = index.entries[nameless..]
         .windows(2)
         .all(|pair| (index.path(&pair[0]), pair[0].stage) < (index.path(&pair[1]), pair[1].stage));
     if !sorted {
         return Err(damaged());
     }
-    reader.extensions(&mut index)?;
-    Ok(index)
+    let link = reader.extensions(&mut index)?;
+    Ok(Parsed {
+        index,
+        link,
+        nameless,
+    })
 }
 
 struct Reader<'a> {
@@ -300,7 +381,8 @@ impl<'a> Reader<'a> {
         let start = index.names.len();
         self.name(version, begin, index)?;
         let path = &index.names[start..];
-        if !is_path(path) && numbers[6] != 0o040_000 {
+        // Without a name it stands for one of the shared file.
+        if !is_path(path) && !path.is_empty() && numbers[6] != 0o040_000 {
             return Err(IndexError::Damaged);
         }
         index.entries.push(Entry {
@@ -364,7 +446,8 @@ impl<'a> Reader<'a> {
         before.checked_sub(number).ok_or(IndexError::Damaged)
     }
 
-    fn extensions(&mut self, index: &mut Index) -> Result<(), IndexError> {
+    fn extensions(&mut self, index: &mut Index) -> Result<Option<Link>, IndexError> {
+        let mut link = None;
         while self.at < self.bytes.len() {
             let name = self.take(4)?;
             let length = self.number()? as usize;
@@ -372,6 +455,7 @@ impl<'a> Reader<'a> {
             match name {
                 b"TREE" => index.known = known(&mut Reader { bytes: body, at: 0 }, 0),
                 b"sdir" => {}
+                b"link" => link = Some(Link::read(body)?),
                 name if name[0].is_ascii_uppercase() => {}
                 name => {
                     return Err(IndexError::Unsupported(
@@ -380,7 +464,7 @@ impl<'a> Reader<'a> {
                 }
             }
         }
-        Ok(())
+        Ok(link)
     }
 }
 

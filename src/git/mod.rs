@@ -49,6 +49,7 @@ mod scan;
 pub mod service;
 mod settings;
 pub mod snapshot;
+mod split;
 mod standing;
 mod submodule;
 #[cfg(test)]

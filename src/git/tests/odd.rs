@@ -296,6 +296,65 @@ fn sparse_indexes_are_read() {
 }
 
 #[test]
+fn split_indexes_are_read() {
+    let repo = Repo::with(&[("a", "a\n"), ("b", "b\n"), ("c", "c\n"), ("d/e", "e\n")]);
+    repo.git(&["update-index", "--split-index"]);
+    agrees(&repo);
+    repo.git(&["config", "splitIndex.maxPercentChange", "100"]);
+    repo.write("b", "changed\n");
+    repo.write("new", "new\n");
+    repo.write("aa", "between\n");
+    repo.git(&["add", "b", "new", "aa"]);
+    repo.git(&["rm", "-q", "--cached", "c"]);
+    repo.write("a", "not added\n");
+    agrees(&repo);
+    assert!(
+        fs::read_dir(repo.at(".git"))
+            .expect("read")
+            .flatten()
+            .any(|entry| entry
+                .file_name()
+                .to_string_lossy()
+                .starts_with("sharedindex."))
+    );
+    repo.commit();
+    repo.git(&["rm", "-q", "d/e"]);
+    repo.git(&["checkout", "-q", "HEAD~1", "--", "c"]);
+    agrees(&repo);
+    // What was replaced by a conflict, which has several entries of one path.
+    repo.commit();
+    repo.git(&["checkout", "-q", "-b", "other", "HEAD~1"]);
+    repo.write("b", "theirs\n");
+    repo.commit();
+    repo.git(&["checkout", "-q", "main"]);
+    repo.write("b", "ours\n");
+    repo.commit();
+    assert!(!repo.try_git(&["merge", "other"]).0);
+    let snapshot = snapshot(&repo);
+    assert!(
+        snapshot
+            .files
+            .iter()
+            .any(|file| file.path == b"b" && file.status == Status::Conflicted)
+    );
+    // The shared file is gone, or another one.
+    let shared = fs::read_dir(repo.at(".git")).expect("read").flatten();
+    for entry in shared.filter(|entry| {
+        entry
+            .file_name()
+            .to_string_lossy()
+            .starts_with("sharedindex.")
+    }) {
+        fs::remove_file(entry.path()).expect("removed");
+    }
+    assert!(
+        scan(&repo)
+            .run(&Extent::Full, &Order::default(), &guard())
+            .is_err()
+    );
+}
+
+#[test]
 fn linked_work_trees_are_repositories_of_their_own() {
     let repo = Repo::with(&[("a", "a\n")]);
     let other = repo.beside("linked");

@@ -12,12 +12,23 @@ use crate::git::Extent;
 /// With more paths, everything is looked at.
 const MOST_PATHS: usize = 2000;
 
+/// How much may have changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Much {
+    /// A scan is not due.
+    #[default]
+    Nothing,
+    /// The paths, and what the git directory says.
+    Paths,
+    /// Anything.
+    Everything,
+}
+
 /// Why a scan is due.
 #[derive(Debug, Default)]
 pub(super) struct Due {
     paths: BTreeSet<Vec<u8>>,
-    full: bool,
-    any: bool,
+    much: Much,
     /// Notifications were lost: what is watched is not known any more.
     pub(super) lost: bool,
     /// Somebody asked for it, and it is to be a new one.
@@ -34,7 +45,7 @@ pub(super) struct Mailbox {
 impl Mailbox {
     fn note(&self, change: impl FnOnce(&mut Due)) {
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
-        due.any = true;
+        due.much = due.much.max(Much::Paths);
         change(&mut due);
         drop(due);
         self.filled.notify_one();
@@ -43,12 +54,12 @@ impl Mailbox {
     /// A path below the root has changed.
     pub(super) fn path(&self, path: Vec<u8>) {
         self.note(|due| {
-            if !due.full {
+            if due.much < Much::Everything {
                 due.paths.insert(path);
             }
             if due.paths.len() > MOST_PATHS {
                 due.paths.clear();
-                due.full = true;
+                due.much = Much::Everything;
             }
         });
     }
@@ -60,13 +71,13 @@ impl Mailbox {
 
     /// Anything may have changed.
     pub(super) fn everything(&self) {
-        self.note(|due| due.full = true);
+        self.note(|due| due.much = Much::Everything);
     }
 
     /// Anything may have changed, and directories may have moved, without a notification.
     pub(super) fn lost(&self) {
         self.note(|due| {
-            due.full = true;
+            due.much = Much::Everything;
             due.lost = true;
         });
     }
@@ -74,14 +85,15 @@ impl Mailbox {
     /// A new scan is wanted.
     pub(super) fn ask(&self) {
         self.note(|due| {
-            due.full = true;
+            due.much = Much::Everything;
             due.asked = true;
         });
     }
 
     /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
-        !self.due.lock().unwrap_or_else(PoisonError::into_inner).any
+        let due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        due.much == Much::Nothing
     }
 
     /// Whether somebody waits for a new scan.
@@ -106,7 +118,7 @@ impl Mailbox {
 impl Due {
     /// What is to be looked at.
     pub(super) fn extent(self) -> Extent {
-        if self.full {
+        if self.is_full() {
             Extent::Full
         } else {
             Extent::Paths(self.paths)
@@ -115,6 +127,6 @@ impl Due {
 
     /// Whether everything is.
     pub(super) fn is_full(&self) -> bool {
-        self.full
+        self.much == Much::Everything
     }
 }

@@ -202,7 +202,7 @@ async fn lost_notifications_set_the_watches_anew() {
         let (now, next) = case.next(&watch, number).await;
         longest = now - last;
         (last, number) = (now, next);
-        assert!(now - first < Duration::from_secs(120), "still every 5 s");
+        assert!(now - first < Duration::from_mins(2), "still every 5 s");
     }
     assert!(last - first > Duration::from_mins(1));
     assert!(case.watchers.list()[0].notified);

@@ -171,17 +171,8 @@ fn daemon(home: &Home, canaries: &Canaries<'_>) -> Daemon {
     Daemon::start_command(home, &mut command)
 }
 
-#[tokio::test]
-async fn nothing_that_a_repository_or_its_user_names_ever_runs() {
-    let cages = tempfile::tempdir().expect("a directory");
-    let canaries = Canaries {
-        directory: cages.path(),
-    };
-    let home = Home::new();
-    let case = Case {
-        daemon: daemon(&home, &canaries),
-        work: tempfile::tempdir().expect("a directory"),
-    };
+/// A repository with a submodule, both of which name programs.
+fn poisoned(case: &Case, canaries: &Canaries<'_>) -> (Repo, Repo) {
     let inner = case.repo("inner", &[("x.f", "x\n")]);
     let repo = case.repo(
         "a",
@@ -204,7 +195,7 @@ async fn nothing_that_a_repository_or_its_user_names_ever_runs() {
         "sub",
     ]);
     repo.commit("second");
-    poison(&repo, &canaries);
+    poison(&repo, canaries);
     let sub = Repo(repo.at("sub"));
     fs::write(
         repo.at(".git/modules/sub/config"),
@@ -223,7 +214,42 @@ async fn nothing_that_a_repository_or_its_user_names_ever_runs() {
     }
     sub.write(".gitattributes", "*.f filter=canary diff=canary\n");
     sub.write("x.f", "changed\n");
+    (repo, sub)
+}
 
+/// All that the routes can be asked about it.
+async fn ask_everything(case: &Case, root: &Repo) {
+    case.ask("status", &root.0, "").await;
+    for more in [
+        "",
+        "&staged=true",
+        "&base=HEAD",
+        "&context=10",
+        "&untracked=false",
+    ] {
+        case.ask("diff", &root.0, more).await;
+    }
+    for more in ["&format=text", "&format=raw"] {
+        assert_eq!(case.send("diff", &root.0, more).await.status(), 200);
+    }
+    case.ask("log", &root.0, "").await;
+    case.ask("show", &root.0, "").await;
+    case.send("show", &root.0, "&file=a.f").await;
+    case.daemon.get("/api/v0/git/repos").await;
+}
+
+#[tokio::test]
+async fn nothing_that_a_repository_or_its_user_names_ever_runs() {
+    let cages = tempfile::tempdir().expect("a directory");
+    let canaries = Canaries {
+        directory: cages.path(),
+    };
+    let home = Home::new();
+    let case = Case {
+        daemon: daemon(&home, &canaries),
+        work: tempfile::tempdir().expect("a directory"),
+    };
+    let (repo, sub) = poisoned(&case, &canaries);
     let mut viewer = Viewer::new(&case, &[&repo.0]).await;
     let entry = viewer.entry().await;
     assert!(
@@ -231,24 +257,8 @@ async fn nothing_that_a_repository_or_its_user_names_ever_runs() {
         "{entry}"
     );
     for root in [&repo, &sub] {
-        case.ask("status", &root.0, "").await;
-        for more in [
-            "",
-            "&staged=true",
-            "&base=HEAD",
-            "&context=10",
-            "&untracked=false",
-        ] {
-            case.ask("diff", &root.0, more).await;
-        }
-        for more in ["&format=text", "&format=raw"] {
-            assert_eq!(case.send("diff", &root.0, more).await.status(), 200);
-        }
-        case.ask("log", &root.0, "").await;
-        case.ask("show", &root.0, "").await;
-        case.send("show", &root.0, "&file=a.f").await;
+        ask_everything(&case, root).await;
     }
-    case.daemon.get("/api/v0/git/repos").await;
     // What happens while it is watched.
     let quiet = |arguments: &[&str]| {
         repo.git(

@@ -190,7 +190,7 @@ async fn submodules_cannot_lead_out_of_the_work_tree() {
             "{text}"
         );
     }
-    // Nor by a link, nor endlessly: one that is in itself.
+    // Nor by a link, nor endlessly.
     fs::write(repo.at(".git/index"), &index).expect("written");
     fs::create_dir(repo.at("xx")).expect("made");
     symlink(&secret.0, repo.at("xx/secret")).expect("a link");
@@ -270,10 +270,7 @@ async fn what_is_rewritten_all_the_time_ends_with_its_last_state() {
     }
     let scans = case.metric("deskd_git_scan_seconds_count").await - before;
     // One a second, and the one that was under way.
-    assert!(
-        scans <= began.elapsed().as_secs_f64() + 2.0,
-        "{scans} scans"
-    );
+    assert!(scans <= began.elapsed().as_secs() + 3, "{scans} scans");
     ends.store(true, Ordering::Relaxed);
     writer.join().expect("it wrote");
     viewer.say(r#"{"type": "refresh"}"#).await;

@@ -83,14 +83,14 @@ impl Case {
     }
 
     /// What a metric adds up to, over all its labels.
-    pub async fn metric(&self, name: &str) -> f64 {
+    pub async fn metric(&self, name: &str) -> u64 {
         let text = self.daemon.get("/metrics").await.text().await;
         let text = text.expect("a text");
         let is_it = |line: &&str| {
             line.strip_prefix(name)
                 .is_some_and(|rest| rest.starts_with([' ', '{']))
         };
-        let value = |line: &str| -> Option<f64> { line.rsplit(' ').next()?.parse().ok() };
+        let value = |line: &str| -> Option<u64> { line.rsplit(' ').next()?.parse().ok() };
         text.lines().filter(is_it).filter_map(value).sum()
     }
 
