@@ -174,7 +174,7 @@ mod tests {
     #[tokio::test]
     async fn a_thread_without_life_is_given_up() {
         let worker = Arc::new(OnceLock::new());
-        let (let_go, held) = mpsc::channel::<()>();
+        let (let_go, held) = mpsc::sync_channel::<()>(1);
         let mine = Arc::clone(&worker);
         let task = tokio::task::spawn_blocking(move || {
             mine.set(Id::own()).expect("the first");

@@ -148,7 +148,8 @@ pub async fn list_tree(
     Ok((kind, text).into_response())
 }
 
-/// What comes before the entries of an answer, and after them.
+/// What comes before the entries of an answer, and after them. They are written one after the other: as bodies, all those of a large
+/// directory together would be several times as much.
 fn around(answer: &ListAnswer) -> (Vec<u8>, Vec<u8>) {
     const PLACE: &str = "\"entries\":[";
     let text = serde_json::to_string(answer).expect("plain data");

@@ -13,6 +13,7 @@ use std::{
 
 use super::{
     Finding, Line, Output, Query, Resume,
+    handing::Handing,
     sink::{Lines, Outcome, Reader, goes_on, searcher},
 };
 use crate::vfs::{
@@ -27,8 +28,6 @@ use crate::vfs::{
 
 /// Searchers of one search.
 const WORKERS: usize = 4;
-/// Files that are passed to a searcher together, once some were: passing each by itself costs more than to search it.
-const HANDFUL: usize = 16;
 /// Handfuls that wait for a searcher.
 const HANDFULS: usize = 8;
 /// Findings and handfuls that wait to be told.
@@ -221,7 +220,7 @@ impl Source {
         Ok(Self::Tree(first, Box::new(tree)))
     }
 
-    fn run(self, shared: &Shared<'_>, mut jobs: Handing) {
+    fn run(self, shared: &Shared<'_>, mut jobs: Handing<Job>) {
         let (first, tree) = match self {
             Self::File(job) => (job, None),
             Self::Tree(first, tree) => (first, Some(tree)),
@@ -275,44 +274,6 @@ impl Source {
             index += 1;
             jobs.add(job);
         }
-    }
-}
-
-/// Files on their way to the searchers: the first ones by themselves, so that the first findings come at once, then in handfuls
-/// that grow. What is held when it is dropped goes, too. Nobody listens any more only when the search has ended.
-struct Handing {
-    jobs: SyncSender<Vec<Job>>,
-    held: Vec<Job>,
-    most: usize,
-}
-
-impl Handing {
-    fn new(jobs: SyncSender<Vec<Job>>) -> Self {
-        Self {
-            jobs,
-            held: Vec::new(),
-            most: 1,
-        }
-    }
-
-    fn add(&mut self, job: Job) {
-        self.held.push(job);
-        if self.held.len() >= self.most {
-            self.pass();
-            self.most = (self.most * 2).min(HANDFUL);
-        }
-    }
-
-    fn pass(&mut self) {
-        if !self.held.is_empty() {
-            let _ = self.jobs.send(std::mem::take(&mut self.held));
-        }
-    }
-}
-
-impl Drop for Handing {
-    fn drop(&mut self) {
-        self.pass();
     }
 }
 

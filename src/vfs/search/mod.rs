@@ -9,6 +9,7 @@
 //! looked at between pieces of a file. Files are read, not mapped, because a mapped file that is cut short kills its reader.
 
 mod crew;
+mod handing;
 mod sink;
 
 use std::{sync::Arc, time::Instant};

@@ -287,3 +287,41 @@ async fn bombs_stop_at_their_bound_and_leave_nothing() {
         .collect();
     assert!(left.is_empty(), "{left:?}");
 }
+
+#[tokio::test]
+async fn a_client_that_goes_away_leaves_no_staging() {
+    use tokio::{io::AsyncWriteExt, net::TcpStream};
+    let daemon = Daemon::start(&[]);
+    let home = daemon.home().path().to_owned();
+    let there = home.join("there");
+    fs::create_dir(&there).expect("made");
+    let bytes = vec![1; 600_000];
+    let whole = tar_of(&[(b'0', b"a", &bytes), (b'0', b"b", &bytes)]);
+    for target in [&there, &home.join("new/target")] {
+        let path = crate::files::helpers::query(target);
+        let mut stream = TcpStream::connect(&daemon.address).await.expect("open");
+        let head = format!(
+            "PUT /api/v0/archive?path={path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\
+             Content-Length: {}\r\n\r\n",
+            daemon.address,
+            daemon.token(),
+            whole.len()
+        );
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        stream.write_all(&whole[..1_000_000]).await.expect("sent");
+        let staged = || {
+            let entries = fs::read_dir(target.parent().expect("above")).into_iter();
+            let inside = fs::read_dir(target).into_iter();
+            entries
+                .chain(inside)
+                .flatten()
+                .flatten()
+                .any(|entry| entry.file_name().to_string_lossy().starts_with(".deskd-"))
+        };
+        crate::support::eventually("it is staged", staged).await;
+        drop(stream);
+        crate::support::eventually("the staging is gone", || !staged()).await;
+    }
+    crate::support::eventually("and what was made for it", || !home.join("new").exists()).await;
+    assert!(shape(&there).is_empty());
+}

@@ -7,6 +7,7 @@ mod edit;
 pub mod helpers;
 mod hung;
 mod kept;
+mod layers;
 mod lines;
 mod looking;
 mod mounts;

@@ -570,7 +570,7 @@ async fn mounts_come_from_the_file_as_well() {
 async fn readers_go_on_while_a_mount_is_made_and_removed() {
     let daemon = std::sync::Arc::new(Daemon::start(&[]));
     let mut readers = tokio::task::JoinSet::new();
-    for _ in 0..20 {
+    for _ in 0..50 {
         let daemon = std::sync::Arc::clone(&daemon);
         readers.spawn(async move {
             for _ in 0..20 {

@@ -261,6 +261,7 @@ async fn readers_go_on_while_git_packs_and_prunes() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one case after the other")]
 async fn what_is_stored_is_shown_and_nothing_of_the_repository_runs() {
     let repo = Repo::new();
     let canary = repo.path().join(".git/canary");
@@ -413,6 +414,7 @@ fn loose(repo: &Repo, id: &str) -> PathBuf {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one case after the other")]
 async fn links_submodules_moved_branches_and_missing_objects() {
     let inner = Repo::new();
     inner.write("inside", "text");

@@ -107,6 +107,7 @@ async fn write_everything(case: &Case, at: &Path, source: &Path) -> Vec<(String,
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one case after the other")]
 async fn a_plain_user_is_told_403_by_every_route_that_reads() {
     let Some(case) = Case::as_plain_user() else {
         return;

@@ -358,3 +358,58 @@ async fn many_files_are_searched_in_any_order() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_cut_short_meanwhile_kills_nobody() {
+    let daemon = Daemon::start(&[]);
+    let root = daemon.home().path().join("cut");
+    fs::create_dir(&root).expect("made");
+    let path = root.join("f");
+    let line = "some text with a needle in it\n".repeat(200_000);
+    fs::write(&path, &line).expect("written");
+    let over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let stop = std::sync::Arc::clone(&over);
+    let cutter = tokio::task::spawn_blocking(move || {
+        while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+            let file = fs::File::options().write(true).open(&path);
+            file.and_then(|file| file.set_len(100)).expect("cut");
+            fs::write(&path, &line).expect("written");
+        }
+    });
+    for _ in 0..20 {
+        let body = json!({"root": root, "pattern": "needle", "output": "counts"});
+        let found = search(&daemon, body).await;
+        assert_eq!(found["end"]["stopped"], "done", "{found}");
+    }
+    over.store(true, std::sync::atomic::Ordering::Relaxed);
+    cutter.await.expect("it ends");
+}
+
+#[tokio::test]
+async fn patterns_that_explode_elsewhere_stay_linear() {
+    let daemon = Daemon::start(&[]);
+    let root = daemon.home().path().join("slow");
+    fs::create_dir(&root).expect("made");
+    let lines = format!("{}\n", "a".repeat(1000)).repeat(300);
+    fs::write(root.join("f"), lines).expect("written");
+    for pattern in [
+        "(a*)*b",
+        "(a|a)*$b",
+        "(a|aa)+$^",
+        "(.*)*(.*)*(.*)*x",
+        "^(([a-z])+.)+[A-Z]([a-z])+$",
+    ] {
+        let found = search(&daemon, json!({"root": root, "pattern": pattern})).await;
+        assert_eq!(found["end"]["stopped"], "done", "{pattern}: {found}");
+        assert_eq!(found["end"]["matches"], 0, "{pattern}");
+    }
+    for pattern in ["(", "a{1000}{1000}{1000}", "[z-a]", "(?P<>x)"] {
+        let body = json!({"root": root, "pattern": pattern});
+        let (status, said) = json_of(daemon.post("/api/v0/search", body).await).await;
+        assert_eq!(
+            (status, &said["code"]),
+            (400, &json!("bad_pattern")),
+            "{said}"
+        );
+    }
+}

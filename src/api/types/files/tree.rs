@@ -147,8 +147,7 @@ pub struct StatResult {
     pub error: Option<ErrorBody>,
 }
 
-/// Answer of `GET /api/v0/list`, whose entries are written one after the other: all those of a large directory together would be
-/// several times as much.
+/// Answer of `GET /api/v0/list`.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ListAnswer {
     /// The directory.
