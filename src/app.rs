@@ -148,7 +148,7 @@ async fn run(config: Config) -> Result<(), AppError> {
         metrics,
         shutdown.clone(),
     );
-    let server = Server::new(api::router(state), shutdown.clone());
+    let server = Server::new(api::router(state, config.mcp), shutdown.clone());
 
     let addresses = listeners.addresses.clone();
     for listener in listeners.all {

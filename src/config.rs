@@ -7,6 +7,7 @@ pub mod client;
 pub mod files;
 pub mod git;
 mod layers;
+pub mod mcp;
 pub mod process;
 
 use std::{
@@ -27,7 +28,7 @@ use crate::{
 };
 
 pub use self::layers::{Environment, effective, parse_with_file};
-use self::{files::FileArgs, git::GitArgs, process::ProcessArgs};
+use self::{files::FileArgs, git::GitArgs, mcp::McpArgs, process::ProcessArgs};
 
 /// Flags of `deskd serve`, each also an environment variable and a key of the file.
 #[derive(Args, Clone, Debug)]
@@ -122,6 +123,8 @@ pub struct ServeArgs {
     pub files: FileArgs,
     #[command(flatten)]
     pub git: GitArgs,
+    #[command(flatten)]
+    pub mcp: McpArgs,
 }
 
 /// When the desktop starts.
@@ -179,6 +182,8 @@ pub struct Config {
     pub files: setup::Config,
     /// The part of repositories.
     pub git: crate::git::service::Config,
+    /// The part of the Model Context Protocol.
+    pub mcp: crate::api::mcp::Settings,
     /// When peers of WebSockets are asked whether they live.
     pub liveness: Liveness,
     /// Time for an orderly stop.
@@ -296,6 +301,7 @@ impl Config {
             process: process_config(&args, environment, &state_dir),
             files: files::config(&args.files, environment, &state_dir, &runtime_dir),
             git: git::config(&args.git, args.process.process_user.as_deref()),
+            mcp: mcp::config(&args.mcp, args.desktop_size),
             listen: args.listen,
             ready_fd: args.ready_fd,
             state_dir,

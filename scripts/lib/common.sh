@@ -16,7 +16,7 @@ target_dir() { printf '%s' "${CARGO_TARGET_DIR:-target}"; }
 
 # Everything that decides what a folder builds to: its files, not what was made from them.
 fingerprint() {
-    (cd "$1" && find . \( -name node_modules -o -name dist \) -prune -o -type f -print0 |
+    (cd "$1" && find . \( -name node_modules -o -name dist -o -name .venv \) -prune -o -type f -print0 |
         LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1)
 }
 
@@ -71,15 +71,19 @@ python_install() {
     fi
 }
 
-# The packages of the agent loops: what their lists name, and nothing else.
+# The packages of the agent loops, and the clients and suites of the Model Context Protocol: what their lists name, and
+# nothing else.
 prepare_examples() {
-    local folder=examples/typescript
-    if ! npm_current "$folder"; then
-        say "installing the packages of $folder"
-        npm_install "$folder"
-        npm_stamp "$folder"
-    fi
+    local folder
+    for folder in examples/typescript tests/mcp; do
+        if ! npm_current "$folder"; then
+            say "installing the packages of $folder"
+            npm_install "$folder"
+            npm_stamp "$folder"
+        fi
+    done
     python_install examples/python
+    python_install tests/mcp
 }
 
 # The packager, built once, without what it needs for signing and publishing. In the target folder, so that nobody's own is touched.

@@ -230,17 +230,24 @@ impl<S: Send + Sync> FromRequestParts<S> for Visitor {
     }
 }
 
+impl Identity {
+    /// Of a visitor, with the chats below its own.
+    pub(super) fn of(visitor: &Visitor, api: &ApiState) -> Self {
+        let below = visitor.chat.map(|chat| api.chats().below(chat));
+        Self(Caller {
+            chat: visitor.chat,
+            ancestors: visitor.ancestors.clone(),
+            descendants: below.unwrap_or_else(HashSet::new),
+        })
+    }
+}
+
 impl FromRequestParts<ApiState> for Identity {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, api: &ApiState) -> Result<Self, Infallible> {
         let visitor = Visitor::from_request_parts(parts, api).await?;
-        let below = visitor.chat.map(|chat| api.chats().below(chat));
-        Ok(Self(Caller {
-            chat: visitor.chat,
-            ancestors: visitor.ancestors,
-            descendants: below.unwrap_or_else(HashSet::new),
-        }))
+        Ok(Self::of(&visitor, api))
     }
 }
 

@@ -17,6 +17,7 @@ pub mod health;
 pub mod identity;
 pub mod launch;
 pub mod live;
+pub mod mcp;
 pub mod openapi;
 pub mod patience;
 pub mod peer;
@@ -35,7 +36,7 @@ pub mod windows;
 mod workdir;
 pub mod ws;
 
-use axum::{Router, middleware};
+use axum::{Extension, Router, middleware};
 
 use self::table::{RouteTable, routes};
 pub use self::{
@@ -45,11 +46,11 @@ pub use self::{
 };
 
 /// Every route, grouped by who calls it, below the layers that every request passes.
-pub fn router(state: ApiState) -> Router {
-    let run_once = middleware::from_fn_with_state(state.clone(), tool_call::run_once);
-    let once = run_once_routes().wrapped(|routes| routes.route_layer(run_once));
-    let all = route_table().merge(chat_routes()).merge(git_routes());
-    let (routes, describe) = all.merge(once).split();
+pub fn router(state: ApiState, mcp: mcp::Settings) -> Router {
+    let all = own_routes(&state);
+    let mcp = mcp::Mcp::new(state.clone(), mcp);
+    let tools = mcp_routes().wrapped(|routes| routes.route_layer(Extension(mcp)));
+    let (routes, describe) = all.merge(tools).split();
     routes
         .merge(viewer::routes())
         .merge(openapi::routes(describe))
@@ -63,11 +64,23 @@ pub fn router(state: ApiState) -> Router {
         .with_state(state)
 }
 
+/// All routes but that of tools, which are requests to these.
+fn own_routes(state: &ApiState) -> RouteTable {
+    let run_once = middleware::from_fn_with_state(state.clone(), tool_call::run_once);
+    let once = run_once_routes().wrapped(|routes| routes.route_layer(run_once));
+    let all = route_table().merge(chat_routes()).merge(git_routes());
+    all.merge(once)
+}
+
 /// What describes each route.
 #[cfg(test)]
 fn descriptions() -> Vec<table::Describe> {
     let routes = route_table().merge(chat_routes()).merge(git_routes());
-    routes.merge(run_once_routes()).split().1
+    routes
+        .merge(run_once_routes())
+        .merge(mcp_routes())
+        .split()
+        .1
 }
 
 /// The OpenAPI document of all routes.
@@ -181,6 +194,15 @@ fn git_routes() -> RouteTable {
         .routes(routes!(git::watch::watch_repositories))
         .routes(routes!(git::watch::watch_chat_repositories))
         .routes(routes!(git::watch::stream_chat_repositories))
+}
+
+/// The Model Context Protocol.
+fn mcp_routes() -> RouteTable {
+    RouteTable::default().routes(routes!(
+        mcp::http::post_message,
+        mcp::http::open_stream,
+        mcp::http::end_session
+    ))
 }
 
 /// Routes that a tool call runs once.

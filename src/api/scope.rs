@@ -137,6 +137,10 @@ const ROWS: &[(&str, &str, Need)] = &[
     ("POST", "/api/v0/checkpoints", WRITE),
     ("POST", "/api/v0/checkpoints/{id}/restore", WRITE),
     ("DELETE", "/api/v0/checkpoints/{id}", WRITE),
+    // the Model Context Protocol: a tool asks for what its route does
+    ("GET", "/mcp", ANY),
+    ("POST", "/mcp", ANY),
+    ("DELETE", "/mcp", ANY),
     // repositories
     ("GET", "/api/v0/git/watch", REPOSITORIES),
     ("GET", "/api/v0/git/status", REPOSITORIES),

@@ -27,7 +27,7 @@ usage: scripts/bench desktop [--peers] [--quick] [--only ROW]... [--json]
   --peers     also measure sandbox-agent, fetched from npm
   --quick     a tenth of the samples
   --only ROW  only rows whose key contains ROW: daemon, click, batch, text, photo, jpeg, unchanged, type, settle,
-              coder, start, first, relay
+              coder, start, first, mcp, relay
   --json      one JSON object a row instead of the table
   --daemon FILE  the program to measure";
 

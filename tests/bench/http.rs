@@ -30,6 +30,8 @@ pub(crate) struct Answer<'a> {
     pub(crate) status: u16,
     /// `ETag`.
     pub(crate) etag: Option<String>,
+    /// `Mcp-Session-Id`.
+    pub(crate) session: Option<String>,
     /// The body.
     pub(crate) body: &'a [u8],
     /// From before the first byte was sent until the last one was there.
@@ -103,10 +105,15 @@ impl Client {
             .and_then(|code| code.parse().ok())
             .ok_or("not an HTTP answer")?;
         let etag = header(text, "etag").map(str::to_owned);
-        let length: usize = match header(text, "content-length") {
-            Some(length) => length.parse()?,
-            None if matches!(status, 204 | 304) => 0,
-            None => return Err("an answer without a length".into()),
+        let session = header(text, "mcp-session-id").map(str::to_owned);
+        let length: Option<usize> = match header(text, "content-length") {
+            Some(length) => Some(length.parse()?),
+            None if matches!(status, 204 | 304) => Some(0),
+            None => None,
+        };
+        let length = match length {
+            Some(length) => length,
+            None => self.read_chunks(head)?,
         };
         while self.filled < head + length {
             self.read_more()?;
@@ -115,6 +122,7 @@ impl Client {
         Ok(Answer {
             status,
             etag,
+            session,
             body: &self.buffer[head..head + length],
             taken,
         })
@@ -128,6 +136,31 @@ impl Client {
             return Err(format!("{} instead of {status}: {body:.400}", answer.status).into());
         }
         Ok(answer)
+    }
+
+    /// Reads pieces to the last one (RFC 9112, 7.1), and puts them together behind the head: their bytes.
+    fn read_chunks(&mut self, head: usize) -> Outcome<usize> {
+        let (mut read, mut written) = (head, head);
+        loop {
+            let end = loop {
+                if let Some(end) = find(&self.buffer[read..self.filled], b"\r\n") {
+                    break read + end;
+                }
+                self.read_more()?;
+            };
+            let size = std::str::from_utf8(&self.buffer[read..end])?;
+            let size = usize::from_str_radix(size.trim(), 16)?;
+            let from = end + 2;
+            while self.filled < from + size + 2 {
+                self.read_more()?;
+            }
+            if size == 0 {
+                return Ok(written - head);
+            }
+            self.buffer.copy_within(from..from + size, written);
+            written += size;
+            read = from + size + 2;
+        }
     }
 
     fn read_more(&mut self) -> Outcome<()> {

@@ -23,6 +23,7 @@ mod hostile;
 mod input;
 mod launch;
 mod loans;
+mod mcp;
 mod openapi;
 mod operator;
 mod processes;

@@ -65,6 +65,11 @@ const HOMES: &[(&str, &[&str], &str)] = &[
         "HTTP stays in the translation layer",
     ),
     (
+        "rmcp",
+        &["src/api/mcp/transport.rs"],
+        "one module knows the types of the protocol's crate, which change with every release",
+    ),
+    (
         "utoipa",
         &["src/api/"],
         "the OpenAPI document is made where the routes are",

@@ -7,6 +7,7 @@ mod forward;
 mod git;
 mod open;
 mod operate;
+mod mcp;
 mod print;
 mod programs;
 mod progress;
@@ -48,6 +49,8 @@ pub(super) enum Remote {
     Vnc(forward::Vnc),
     /// Opens the viewer in a browser
     Open(open::Open),
+    /// Speaks the Model Context Protocol on standard input and output
+    Mcp(mcp::Mcp),
     /// Runs a command, shows its output live, ends with its code
     Exec(exec::Exec),
     /// Lists processes
@@ -164,6 +167,7 @@ async fn dispatch(command: Remote, environment: &Environment) -> Result<ExitCode
         Remote::Actions(args) => args.run(environment).await.map(|()| done),
         Remote::Windows(args) => args.run(environment).await.map(|()| done),
         Remote::Vnc(args) => args.run(environment).await.map(|()| done),
+        Remote::Mcp(args) => args.run(environment).await.map(|()| done),
         Remote::Exec(args) => args.run(environment).await,
         Remote::Ps(args) => args.run(environment).await.map(|()| done),
         Remote::Kill(args) => args.run(environment).await.map(|()| done),

@@ -4,6 +4,7 @@ mod bare;
 mod batch;
 mod coder;
 mod daemon;
+mod mcp;
 mod pictures;
 mod relay;
 mod sandbox_agent;
@@ -48,6 +49,10 @@ pub(crate) const GROUPS: &[Group] = &[
     Group {
         rows: &["start", "first"],
         measure: start::measure,
+    },
+    Group {
+        rows: &["mcp"],
+        measure: mcp::measure,
     },
     Group {
         rows: &["relay"],
