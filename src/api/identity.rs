@@ -2,7 +2,7 @@
 //!
 //! The door makes a [`Visitor`] of every request that it lets in; handlers take it, or the [`Identity`] within.
 
-use std::{collections::HashSet, convert::Infallible};
+use std::convert::Infallible;
 
 use axum::{
     extract::FromRequestParts,
@@ -237,7 +237,7 @@ impl Identity {
         Self(Caller {
             chat: visitor.chat,
             ancestors: visitor.ancestors.clone(),
-            descendants: below.unwrap_or_else(HashSet::new),
+            descendants: below.unwrap_or_default(),
         })
     }
 }

@@ -257,7 +257,8 @@ impl RequestOf {
 
     /// A GET.
     pub(super) fn get(query: Query) -> Self {
-        Self::new(Method::GET, &query.path, "application/json", Body::empty())
+        let Query { path, .. } = query;
+        Self::new(Method::GET, &path, "application/json", Body::empty())
     }
 
     /// A POST of JSON.

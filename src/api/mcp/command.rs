@@ -121,9 +121,8 @@ pub(super) fn advice(command: &str) -> Option<&'static str> {
         .filter(|word| !word.starts_with('-'))
         .count();
     let prints = match name {
-        "cat" | "nl" | "bat" | "batcat" => operands > 0,
+        "cat" | "nl" | "bat" | "batcat" | "less" | "more" => operands > 0,
         "head" | "tail" => operands > 0 && !arguments.iter().any(|word| follows(word)),
-        "less" | "more" => operands > 0,
         "sed" => arguments.iter().any(|word| only_prints(word)) && operands > 1,
         _ => false,
     };
@@ -131,7 +130,7 @@ pub(super) fn advice(command: &str) -> Option<&'static str> {
         return Some(READ);
     }
     let searches = match name {
-        "rg" | "ripgrep" | "ag" => operands > 0 || arguments.iter().any(|word| *word == "--files"),
+        "rg" | "ripgrep" | "ag" => operands > 0 || arguments.contains(&"--files"),
         "grep" | "egrep" | "fgrep" => operands > 1 || arguments.iter().any(|word| recurses(word)),
         _ => false,
     };

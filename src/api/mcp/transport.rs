@@ -325,7 +325,7 @@ impl ServerHandler for Handler {
 async fn forward(from: &CancellationToken, to: &CancellationToken) {
     from.cancelled().await;
     to.cancel();
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// For branches that never come to an end.

@@ -62,8 +62,8 @@ fn sizes(session: &mut Session, report: &mut Report) -> Outcome<()> {
     let list = session.message(&json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}));
     let body = session.client.expect(&list, 200)?.body;
     let text = std::str::from_utf8(body)?;
-    let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
-    let message = data.filter(|data| data.starts_with('{')).next_back();
+    let mut data = text.lines().filter_map(|line| line.strip_prefix("data: "));
+    let message = data.rfind(|data| data.starts_with('{'));
     let message = message.ok_or("no message")?;
     let value: Value = serde_json::from_str(message)?;
     let tools = value["result"]["tools"].as_array().map_or(0, Vec::len);

@@ -1,5 +1,7 @@
 //! Tools of files.
 
+use std::fmt::Write as _;
+
 use axum::http::Method;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
@@ -70,12 +72,13 @@ async fn lines(call: &Call, path: &str, arguments: &Arguments) -> Result<Answer,
     }
     if let Some(next) = found["next_offset"].as_u64() {
         structured["next_offset"] = next.into();
-        text.push_str(&format!(
+        let _ = write!(
+            text,
             "\n[There is more: call read_file with offset {next}.]"
-        ));
+        );
     }
     if text.is_empty() {
-        text = "[The file is empty, or has no such line.]".to_owned();
+        "[The file is empty, or has no such line.]".clone_into(&mut text);
     }
     for name in ["cut_lines", "encoding", "line_ending", "etag"] {
         if let Some(value) = found.get(name).filter(|value| !value.is_null()) {
@@ -313,7 +316,7 @@ pub(super) async fn edit(call: &Call, arguments: &Arguments) -> Result<Answer, T
     let diffs: Vec<&str> = diffs.filter_map(|file| file["diff"].as_str()).collect();
     let mut said = diffs.concat();
     if said.is_empty() {
-        said = "Nothing has changed: the new texts are the old ones.".to_owned();
+        "Nothing has changed: the new texts are the old ones.".clone_into(&mut said);
     }
     Ok(Answer::new(said, json!({"files": answer["files"]})))
 }

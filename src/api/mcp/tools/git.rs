@@ -70,7 +70,7 @@ pub(super) async fn diff(call: &Call, arguments: &Arguments) -> Result<Answer, T
         .unwrap_or_default()
         .to_owned();
     if said.is_empty() {
-        said = "No differences.".to_owned();
+        "No differences.".clone_into(&mut said);
     }
     if found["truncated"] == true {
         said.push_str("\n[Cut at 64 KiB: call git_diff with file for single files.]");

@@ -1,6 +1,9 @@
 //! `execute` and its family.
 
-use std::time::{Duration, Instant};
+use std::{
+    fmt::Write as _,
+    time::{Duration, Instant},
+};
 
 use axum::http::Method;
 use serde_json::{Map, Value, json};
@@ -287,11 +290,11 @@ pub(super) async fn output(call: &Call, arguments: &Arguments) -> Result<Answer,
     match found["exit_code"].as_i64() {
         Some(code) => {
             structured["exit_code"] = code.into();
-            said.push_str(&format!("[exit code {code}"));
+            let _ = write!(said, "[exit code {code}");
         }
         None => said.push_str("[still running; call process_output again to wait on"),
     }
-    said.push_str(&format!("; next_cursor {cursor}]"));
+    let _ = write!(said, "; next_cursor {cursor}]");
     if let Some(error) = error_of(&found) {
         structured["error"] = error.into();
     }
