@@ -8,8 +8,8 @@ use crate::support::daemon::Daemon;
 
 /// The picture of a result.
 fn picture(result: &Value) -> image::DynamicImage {
-    let parts = result["content"].as_array().expect("parts").iter();
-    let data = parts.filter_map(|part| part["data"].as_str()).next();
+    let mut parts = result["content"].as_array().expect("parts").iter();
+    let data = parts.find_map(|part| part["data"].as_str());
     let bytes = STANDARD.decode(data.expect("a picture")).expect("base64");
     image::load_from_memory(&bytes).expect("a picture")
 }
