@@ -85,12 +85,10 @@ impl Canaries<'_> {
             ("submodule \"sub\"", &["update"]),
             ("trailer \"x\"", &["command", "cmd"]),
         ] {
-            text.push_str(&format!("[{section}]\n"));
+            text.push_str(&["[", section, "]\n"].concat());
             for key in keys {
-                text.push_str(&format!(
-                    "\t{key} = {}\n",
-                    run(&format!("{}-{key}", section.replace([' ', '"'], "")))
-                ));
+                let name = format!("{}-{key}", section.replace([' ', '"'], ""));
+                text.push_str(&["\t", key, " = ", &run(&name), "\n"].concat());
             }
         }
         text

@@ -17,7 +17,7 @@ use crate::{
     support::daemon::{Daemon, Home, deskd_serve},
 };
 
-/// Scans behind which the index must be as it was. More with `DESKD_TEST_SCANS`.
+/// Scans behind which the index must be as it was.
 const SCANS: usize = 1000;
 
 /// All that lies in the git directory: names, times and bytes.
@@ -56,10 +56,7 @@ async fn a_thousand_scans_leave_the_git_directory_as_it_was() {
     let before = everything(&repo);
     let mut viewer = Viewer::new(&case, &[&repo.0]).await;
     viewer.entry().await;
-    let scans = std::env::var("DESKD_TEST_SCANS")
-        .ok()
-        .and_then(|count| count.parse().ok());
-    for number in 0..scans.unwrap_or(SCANS) {
+    for number in 0..SCANS {
         if number % 2 == 0 {
             case.ask("status", &repo.0, "").await;
         } else {
@@ -83,7 +80,7 @@ async fn git_never_meets_a_lock_while_scans_run_without_a_pause() {
     viewer.entry().await;
     let ends = Arc::new(AtomicBool::new(false));
     let (ended, root) = (Arc::clone(&ends), repo.0.clone());
-    let committing = std::thread::spawn(move || {
+    let committing = tokio::task::spawn_blocking(move || {
         let repo = Repo(root);
         for number in 0..30 {
             repo.write("a", format!("{number}\n"));
@@ -101,7 +98,7 @@ async fn git_never_meets_a_lock_while_scans_run_without_a_pause() {
             scans += 1;
         }
     }
-    let head = committing.join().expect("git has met no lock");
+    let head = committing.await.expect("git has met no lock");
     assert!(scans > 10, "{scans}");
     viewer
         .until("the last commit", |entry| {

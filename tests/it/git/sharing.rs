@@ -253,7 +253,7 @@ async fn what_changes_in_a_submodule_shows_at_once() {
     viewer.entry().await;
     let mut within = async |what: &str, dirty: bool, commit: bool| {
         let so = |entry: &serde_json::Value| {
-            diff(entry).contains("-dirty") == dirty && !diff(entry).is_empty() == (dirty || commit)
+            diff(entry).contains("-dirty") == dirty && diff(entry).is_empty() != (dirty || commit)
         };
         // Sooner than by the poll.
         let found = tokio::time::timeout(Duration::from_secs(15), viewer.until(what, so)).await;
