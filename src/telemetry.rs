@@ -430,6 +430,14 @@ const DISCREET: [&str; 10] = [
     "tungstenite",
 ];
 
+/// The wished filter without what it says of those libraries.
+fn discreet(wished: &str) -> String {
+    let of_ours = |wish: &&str| !DISCREET.iter().any(|name| wish.trim().starts_with(name));
+    let kept = wished.split(',').filter(of_ours).map(ToOwned::to_owned);
+    let quiet = DISCREET.iter().map(|name| format!("{name}=warn"));
+    kept.chain(quiet).collect::<Vec<_>>().join(",")
+}
+
 /// Starts the log on standard error and makes panics lines of it. The daemon's requests never wait for the log.
 pub fn init(format: LogFormat, filter: Option<&str>, colour: bool) -> LogGuard {
     let (writer, guard) = NonBlockingBuilder::default()
@@ -439,11 +447,7 @@ pub fn init(format: LogFormat, filter: Option<&str>, colour: bool) -> LogGuard {
         .finish(std::io::stderr());
     let filter = EnvFilter::builder()
         .with_default_directive(tracing::Level::INFO.into())
-        .parse_lossy(filter.unwrap_or_default());
-    let filter = DISCREET.iter().fold(filter, |filter, name| {
-        let quiet = format!("{name}=warn").parse();
-        filter.add_directive(quiet.expect("a name of a crate and a level"))
-    });
+        .parse_lossy(discreet(filter.unwrap_or_default()));
     let colours = colour && std::io::IsTerminal::is_terminal(&std::io::stderr());
     let lines = fmt().with_env_filter(filter).with_writer(writer);
     match format {
@@ -463,4 +467,18 @@ pub fn init(format: LogFormat, filter: Option<&str>, colour: bool) -> LogGuard {
         tracing::error!(place, text, "panic");
     }));
     LogGuard(guard)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_wish_makes_the_libraries_tell_what_clients_sent() {
+        let quiet = discreet("");
+        assert!(quiet.contains("rmcp=warn") && quiet.contains("tungstenite=warn"));
+        assert_eq!(discreet("trace"), format!("trace,{quiet}"));
+        let wished = "deskd=debug, rmcp=trace,rmcp::service=debug";
+        assert_eq!(discreet(wished), format!("deskd=debug,{quiet}"));
+    }
 }

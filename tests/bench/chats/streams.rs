@@ -15,7 +15,7 @@ use crate::{
     Outcome,
     cleanup::Place,
     options::Options,
-    process::{processor_seconds, resident},
+    process::{pause, processor_seconds, resident},
     served::Served,
     suite::Measure,
     table::{Better, Figure, Report, Row},
@@ -51,7 +51,7 @@ fn idle(place: &Place, options: &Options, report: &mut Report) -> Outcome<()> {
     // Several rounds of pings.
     let time = Duration::from_secs(if options.quick { 16 } else { 60 });
     let spent = processor_seconds(ours.pid(), false);
-    runtime.block_on(tokio::time::sleep(time));
+    pause(time);
     let spent = (processor_seconds(ours.pid(), false) - spent) / time.as_secs_f64() * 100.0;
     report.add(
         Row::new(
