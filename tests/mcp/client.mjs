@@ -30,10 +30,10 @@ async function exercise(transport, name) {
   assert.ok(refused.isError && refused.content[0].text.includes("[not_found]"));
   // Progress, and a call that is given up.
   const progress = [];
-  await call("execute", { command: "sleep 2.5" }, { onprogress: (step) => progress.push(step) });
+  await call("execute", { command: "timeout 2.5 tail -f /dev/null; true" }, { onprogress: (step) => progress.push(step) });
   assert.ok(progress.length > 0);
   const abort = new AbortController();
-  const long = call("execute", { command: "sleep 1234", timeout: "1h" }, { signal: abort.signal });
+  const long = call("execute", { command: "tail -f /dev/null", timeout: "1h" }, { signal: abort.signal });
   setTimeout(() => abort.abort("enough"), 500);
   await assert.rejects(long);
   // A resource that is followed.

@@ -37,7 +37,7 @@ async def exercise(client, folder: pathlib.Path, name: str) -> None:
     async def note(done, total, message):
         progress.append(message)
 
-    slow = await client.call_tool("execute", {"command": "sleep 2.5"}, progress_callback=note)
+    slow = await client.call_tool("execute", {"command": "timeout 2.5 tail -f /dev/null; true"}, progress_callback=note)
     assert slow.structured_content["success"] and progress, (slow, progress)
     print(f"{name}: {client.protocol_version}, {len(names)} tools")
 

@@ -339,6 +339,8 @@ pub(crate) fn documents_keep_up(tree: &Tree) -> Vec<String> {
             "docs/processes.md"
         } else if of_mounts {
             "docs/mounts.md"
+        } else if file.path.starts_with("src/api/mcp/") {
+            "docs/mcp.md"
         } else if file.path.starts_with("src/api/git/") {
             "docs/git.md"
         } else if file.path.starts_with("src/api/files/") {

@@ -37,7 +37,7 @@ fn due(method: &str, path: &str) -> &'static [&'static str] {
     let Some(route) = path.strip_prefix("/api/v0/") else {
         return match path {
             "/metrics" => &["admin"],
-            "/healthz" | "/readyz" => &[],
+            "/healthz" | "/readyz" | "/mcp" => &[],
             path if path.contains("/git") => &["git"],
             path if path.ends_with("/desktop") => &["desktop:view"],
             other => panic!("say what {other} needs"),
