@@ -430,12 +430,19 @@ const DISCREET: [&str; 10] = [
     "tungstenite",
 ];
 
-/// The wished filter without what it says of those libraries.
+/// The wished filter, or `info`, without what it says of those libraries.
 fn discreet(wished: &str) -> String {
-    let of_ours = |wish: &&str| !DISCREET.iter().any(|name| wish.trim().starts_with(name));
-    let kept = wished.split(',').filter(of_ours).map(ToOwned::to_owned);
-    let quiet = DISCREET.iter().map(|name| format!("{name}=warn"));
-    kept.chain(quiet).collect::<Vec<_>>().join(",")
+    let of_theirs = |wish: &str| DISCREET.iter().any(|name| wish.starts_with(name));
+    let wishes = wished.split(',').map(str::trim);
+    let mut kept: Vec<_> = wishes
+        .filter(|wish| !wish.is_empty() && !of_theirs(wish))
+        .collect();
+    // A filter of the libraries alone would leave out all the rest.
+    if kept.is_empty() {
+        kept.push("info");
+    }
+    let quiet = DISCREET.map(|name| format!("{name}=warn"));
+    format!("{},{}", kept.join(","), quiet.join(","))
 }
 
 /// Starts the log on standard error and makes panics lines of it. The daemon's requests never wait for the log.
@@ -445,9 +452,7 @@ pub fn init(format: LogFormat, filter: Option<&str>, colour: bool) -> LogGuard {
         .lossy(true)
         .thread_name("log")
         .finish(std::io::stderr());
-    let filter = EnvFilter::builder()
-        .with_default_directive(tracing::Level::INFO.into())
-        .parse_lossy(discreet(filter.unwrap_or_default()));
+    let filter = EnvFilter::builder().parse_lossy(discreet(filter.unwrap_or_default()));
     let colours = colour && std::io::IsTerminal::is_terminal(&std::io::stderr());
     let lines = fmt().with_env_filter(filter).with_writer(writer);
     match format {
@@ -475,10 +480,12 @@ mod tests {
 
     #[test]
     fn no_wish_makes_the_libraries_tell_what_clients_sent() {
-        let quiet = discreet("");
+        let unsaid = discreet("");
+        let quiet = unsaid.strip_prefix("info").expect("what is told by itself");
         assert!(quiet.contains("rmcp=warn") && quiet.contains("tungstenite=warn"));
-        assert_eq!(discreet("trace"), format!("trace,{quiet}"));
+        assert_eq!(discreet("trace"), format!("trace{quiet}"));
+        assert_eq!(discreet(" rmcp=trace ,"), unsaid);
         let wished = "deskd=debug, rmcp=trace,rmcp::service=debug";
-        assert_eq!(discreet(wished), format!("deskd=debug,{quiet}"));
+        assert_eq!(discreet(wished), format!("deskd=debug{quiet}"));
     }
 }

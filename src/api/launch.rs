@@ -122,7 +122,16 @@ async fn start_on(
 ) -> Result<Arc<Entry>, ApiError> {
     let (mut request, _) = start.check()?;
     work_on_machine(api, &mut request).await?;
-    let desktop = desktop_variables(running);
+    let mut desktop = desktop_variables(running);
+    // Without a locale programs mistake typed text: that of the desktop's own programs, then.
+    let named = ["LANG", "LC_ALL", "LC_CTYPE"];
+    if !named.iter().any(|name| api.processes().gives(name)) {
+        let locale = running
+            .environment
+            .iter()
+            .filter(|(name, _)| name == "LANG");
+        desktop.extend(locale.cloned());
+    }
     let started = api.processes().start(request, caller, desktop, request_id);
     Ok(started.await?.entry)
 }

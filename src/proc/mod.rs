@@ -437,6 +437,13 @@ impl Processes {
         Ok(entry)
     }
 
+    /// Whether processes get this variable without asking for it, from the daemon's environment or by configuration.
+    pub fn gives(&self, name: &str) -> bool {
+        let config = &self.0.config;
+        config.inherited.iter().any(|(given, _)| given == name)
+            || config.env.iter().any(|(given, _)| given == name)
+    }
+
     /// The process, if there is one that the caller may know of.
     pub fn find(&self, caller: &Caller, id: Uuid) -> Option<Arc<Entry>> {
         self.table().visible(caller, id).cloned()

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::daemon::{Daemon, json as json_of};
+use crate::support::{
+    daemon::{Daemon, Home, deskd_serve, json as json_of},
+    eventually,
+};
 
 async fn launch(daemon: &Daemon, body: Value) -> (u16, Value) {
     json_of(daemon.post("/api/v0/desktop/launch", body).await).await
@@ -30,7 +33,7 @@ async fn a_program_shows_its_window_and_is_a_process() {
     assert_eq!((status, &entry["running"]), (200, &json!(true)));
     let file =
         |name: &str| std::fs::read_to_string(daemon.home().path().join(name)).unwrap_or_default();
-    crate::support::eventually("it ran where and with what it was told", || {
+    eventually("it ran where and with what it was told", || {
         file("mark") == "from the request\n"
             && file("where").trim() == daemon.home().path().to_string_lossy()
     })
@@ -43,6 +46,24 @@ async fn a_program_shows_its_window_and_is_a_process() {
             .status(),
         200
     );
+}
+
+/// As in a container, where nobody has set one; what is set stays.
+#[tokio::test]
+async fn programs_have_a_locale_in_which_text_is_text() {
+    for (set, due) in [(None, "C.UTF-8"), (Some("C"), "C")] {
+        let home = Home::new();
+        let mut command = deskd_serve(&home);
+        command.env_remove("LANG");
+        command.envs(set.map(|locale| ("LC_ALL", locale)));
+        let daemon = Daemon::start_command(&home, &mut command);
+        let script = "echo ${LC_ALL:-$LANG} >locale";
+        let body = json!({"argv": ["sh", "-c", script], "cwd": home.path()});
+        let (status, answer) = launch(&daemon, body).await;
+        assert_eq!(status, 200, "{answer}");
+        let locale = || std::fs::read_to_string(home.path().join("locale")).unwrap_or_default();
+        eventually("it has told", || locale().trim() == due).await;
+    }
 }
 
 #[tokio::test]
