@@ -286,7 +286,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        ran("umount", &[self.0.to_str().expect("text")]);
+        ran("umount", &["-l", self.0.to_str().expect("text")]);
     }
 }
 
