@@ -117,7 +117,7 @@ pub enum ObjectError {
 
 /// What the library has opened, after it was looked at.
 struct Store {
-    library: Odb<'static>,
+    odb: Odb<'static>,
     stores: Stores,
 }
 
@@ -158,7 +158,7 @@ impl Objects {
         let Ok(store) = self.opened() else {
             return id.to_string();
         };
-        let other = |digits: usize| match store.library.exists_prefix(id.0, digits) {
+        let other = |digits: usize| match store.odb.exists_prefix(id.0, digits) {
             Ok(found) => found != id.0,
             Err(error) => error.code() == ErrorCode::Ambiguous,
         };
@@ -207,7 +207,7 @@ impl Objects {
         let store = self
             .opened()
             .map_err(|source| ObjectError::Damaged { id, source })?;
-        let Ok((mut stream, length, _)) = store.library.reader(id.0) else {
+        let Ok((mut stream, length, _)) = store.odb.reader(id.0) else {
             return self.ask(id, |store| Ok(store.read(id.0)?.data().into()));
         };
         if length as u64 != size {
@@ -253,12 +253,12 @@ impl Objects {
         if store.stores.waits_for(&self.directory, &id.to_string()) {
             return Err(damaged(id, "its file is none"));
         }
-        match question(&store.library) {
+        match question(&store.odb) {
             Err(error) if error.code() != ErrorCode::NotFound => {}
             answer => return answer.map_err(failed),
         }
         let store = self.reopen().map_err(failed)?;
-        question(&store.library).map_err(failed)
+        question(&store.odb).map_err(failed)
     }
 }
 
@@ -278,9 +278,9 @@ impl Store {
         let path = format!("/proc/self/fd/{}", directory.as_raw_fd());
         let stores = Stores::look(Path::new(&path));
         let stores = stores.map_err(|error| git2::Error::from_str(&error.to_string()))?;
-        let library = Odb::new()?;
-        library.add_disk_alternate(&path)?;
-        Ok(Self { library, stores })
+        let odb = Odb::new()?;
+        odb.add_disk_alternate(&path)?;
+        Ok(Self { odb, stores })
     }
 }
 

@@ -20,7 +20,14 @@ use std::{error::Error, process::ExitCode};
 /// What can fail ends the row, not the run.
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
+const USAGE: &str = "\
+usage: scripts/bench chats [--quick] [--only ROW]... [--json]
+  --quick  a tenth of the samples
+  --only   a row by a part of its name
+  --json   one JSON object a row instead of the table
+  --daemon FILE  the program to measure";
+
 fn main() -> ExitCode {
     let rows = [rows::ROWS, streams::ROWS].concat();
-    suite::main("chats", &rows)
+    suite::main(USAGE, &rows)
 }

@@ -21,11 +21,10 @@ mod served;
 #[path = "proc/shell.rs"]
 mod shell;
 mod stats;
+mod suite;
 mod table;
 
 use std::{error::Error, process::ExitCode};
-
-use options::Options;
 
 /// What can fail ends the row, not the run.
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -39,38 +38,5 @@ usage: scripts/bench proc [--peers] [--quick] [--only ROW]... [--json]
   --daemon FILE  the program to measure";
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let result = match Options::parse(&arguments, USAGE) {
-        Ok(Some(options)) => run(&options),
-        Ok(None) => return ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("error: {message}\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run(options: &Options) -> Outcome<()> {
-    let place = cleanup::Place::new(&options.daemon)?;
-    let mut report = table::Report::default();
-    let mut failed = Vec::new();
-    for (name, measure) in rows::ROWS.iter().filter(|(name, _)| options.wants(name)) {
-        eprintln!("measuring: {name}");
-        if let Err(error) = measure(&place, options, &mut report) {
-            eprintln!("error: {name}: {error}");
-            failed.push(*name);
-        }
-    }
-    report.print(options.json)?;
-    if failed.is_empty() {
-        return Ok(());
-    }
-    Err(format!("not measured: {}", failed.join(", ")).into())
+    suite::main(USAGE, rows::ROWS)
 }

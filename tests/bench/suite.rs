@@ -1,4 +1,4 @@
-//! What a benchmark without peers to fetch has around its rows: the command line, the run, the table.
+//! What benchmarks have around their rows: the command line, the run, the table.
 
 use std::process::ExitCode;
 
@@ -11,16 +11,9 @@ pub(crate) type Measure = fn(&Place, &Options, &mut Report) -> Outcome<()>;
 pub(crate) type Rows = [(&'static str, Measure)];
 
 /// Runs the rows that were asked for. What fails ends its row, not the run.
-pub(crate) fn main(name: &str, rows: &Rows) -> ExitCode {
-    let usage = format!(
-        "usage: scripts/bench {name} [--quick] [--only ROW]... [--json]
-  --quick  a tenth of the samples
-  --only   a row by a part of its name
-  --json   one JSON object a row instead of the table
-  --daemon FILE  the program to measure"
-    );
+pub(crate) fn main(usage: &str, rows: &Rows) -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let options = match Options::parse(&arguments, &usage) {
+    let options = match Options::parse(&arguments, usage) {
         Ok(Some(options)) => options,
         Ok(None) => return ExitCode::SUCCESS,
         Err(message) => {

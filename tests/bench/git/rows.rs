@@ -8,16 +8,16 @@ use std::{
 };
 
 use crate::{
-    Options, Outcome,
+    Outcome,
     cleanup::Place,
     daemon::{Ours, Watcher},
+    options::Options,
     process::{pause, processor_seconds, program, resident, timed},
     stats::{Contender, Samples, alternate},
     steady,
+    suite::Measure,
     table::{Better, Figure, Limit, Report, Row},
 };
-
-type Measure = fn(&Place, &Options, &mut Report) -> Outcome<()>;
 
 /// All of them, in the order of the table.
 pub(crate) const ROWS: &[(&str, Measure)] = &[

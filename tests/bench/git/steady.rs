@@ -6,9 +6,10 @@ use std::{
 };
 
 use crate::{
-    Options, Outcome,
+    Outcome,
     cleanup::Place,
     daemon::Ours,
+    options::Options,
     process::{pause, processor_seconds},
     rows::repository,
     table::{Better, Figure, Report, Row},

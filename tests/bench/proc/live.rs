@@ -10,8 +10,9 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    Options, Outcome,
+    Outcome,
     cleanup::Place,
+    options::Options,
     ours::{Commands, Ours},
     process::until,
     stats::Samples,

@@ -11,18 +11,18 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    Options, Outcome,
+    Outcome,
     cleanup::Place,
     live,
+    options::Options,
     ours::Ours,
     peers::{SandboxAgent, SweRex},
     process::{processor_seconds, program, resident, timed},
     shell::Shell,
     stats::{Contender, alternate},
+    suite::Measure,
     table::{Better, Figure, Limit, Report, Row},
 };
-
-type Measure = fn(&Place, &Options, &mut Report) -> Outcome<()>;
 
 /// All of them, in the order of the table.
 pub(crate) const ROWS: &[(&str, Measure)] = &[

@@ -5,9 +5,10 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::{
-    Options, Outcome,
+    Outcome,
     cleanup::Place,
     http::Client,
+    options::Options,
     ours::{Ours, text},
     process::program,
     stats::{Contender, alternate},

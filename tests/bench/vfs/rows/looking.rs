@@ -9,8 +9,9 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    Options, Outcome,
+    Outcome,
     cleanup::Place,
+    options::Options,
     ours::{Ours, query, text},
     process::program,
     stats::{Contender, Samples, alternate},

@@ -9,13 +9,12 @@ mod resolving;
 use std::{path::Path, time::Duration};
 
 use crate::{
-    Options, Outcome,
+    Outcome,
     cleanup::Place,
     process::timed,
-    table::{Better, Figure, Report},
+    suite::Measure,
+    table::{Better, Figure},
 };
-
-type Measure = fn(&Place, &Options, &mut Report) -> Outcome<()>;
 
 /// All of them.
 pub(crate) const ROWS: &[(&str, Measure)] = &[

@@ -10,8 +10,9 @@ use serde_json::json;
 
 use super::{rate, run};
 use crate::{
-    Options, Outcome,
+    Outcome,
     cleanup::Place,
+    options::Options,
     ours::{Ours, fresh, query, text},
     peers::SandboxAgent,
     process::{program, timed},

@@ -9,9 +9,10 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    Options, Outcome,
+    Outcome,
     cleanup::Place,
     http::Client,
+    options::Options,
     ours::{Ours, query, text},
     process::{program, timed},
     stats::{Contender, alternate},

@@ -19,8 +19,9 @@ use deskd::vfs::{
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::{
-    Options, Outcome,
+    Outcome,
     cleanup::Place,
+    options::Options,
     stats::{Contender, Samples, alternate},
     table::{Better, Figure, Report, Row},
 };

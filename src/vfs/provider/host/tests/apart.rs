@@ -18,7 +18,19 @@ use crate::vfs::{entry::Attributes, provider::Condition};
 
 const NOBODY: u32 = 65_534;
 
-/// Runs a test of this file that is ignored otherwise, below the words given, in a directory.
+/// Set in the process that is to be the second half.
+const INNER: &str = "SECOND_HALF";
+
+/// Whether this process is the second half of a test.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test tells itself by it which half it is"
+)]
+fn is_inner() -> bool {
+    std::env::var_os(INNER).is_some()
+}
+
+/// Runs the second half of a test of this file, below the words given, in a directory.
 fn run(below: &[&str], test: &str, directory: &Path) -> Output {
     let itself = std::env::current_exe().expect("a program");
     let path = module_path!()
@@ -27,7 +39,7 @@ fn run(below: &[&str], test: &str, directory: &Path) -> Output {
         .1;
     let test = format!("{path}::{test}");
     let itself = itself.to_string_lossy();
-    let words = [&*itself, "--exact", "--ignored", "--nocapture", &test];
+    let words = [&*itself, "--exact", "--nocapture", &test];
     spoken(&[below, &words].concat(), directory)
 }
 
@@ -39,6 +51,7 @@ fn spoken(words: &[&str], directory: &Path) -> Output {
     let mut command = std::process::Command::new(words[0]);
     command
         .args(&words[1..])
+        .env(INNER, "1")
         .current_dir(directory)
         .output()
         .expect("run")
@@ -95,6 +108,9 @@ fn look(here: &Arc<dyn Directory>, at: &str) -> Attributes {
 
 #[test]
 fn a_plain_user_writes_what_the_machine_lets_it() {
+    if is_inner() {
+        return inner_plain_user();
+    }
     let base = tempfile::tempdir().expect("a directory");
     let path = |name: &str| base.path().join(name);
     for (directory, mode) in [("closed", 0o555), ("blind", 0o333), ("list", 0o444)] {
@@ -106,7 +122,7 @@ fn a_plain_user_writes_what_the_machine_lets_it() {
     fs::write(path("locked"), "old").expect("written");
     give(&path("locked"), NOBODY, 0o444);
     give(base.path(), NOBODY, 0o755);
-    if as_nobody("inner_plain_user", base.path()) {
+    if as_nobody("a_plain_user_writes_what_the_machine_lets_it", base.path()) {
         assert_eq!(entries(&path("closed")), ["file"]);
         assert_eq!(fs::read(path("closed/file")).expect("read"), b"new");
     }
@@ -116,8 +132,7 @@ fn a_plain_user_writes_what_the_machine_lets_it() {
     }
 }
 
-#[test]
-#[ignore = "run by a_plain_user_writes_what_the_machine_lets_it"]
+/// What [`a_plain_user_writes_what_the_machine_lets_it`] does as somebody else.
 fn inner_plain_user() {
     let here = here();
     let at = |directory: &str| here.descend(&names(directory)).expect("descended").0;
@@ -185,6 +200,9 @@ fn inner_plain_user() {
 
 #[test]
 fn set_id_bits_and_sticky_directories_keep_their_meaning() {
+    if is_inner() {
+        return inner_set_id();
+    }
     if !geteuid().is_root() {
         eprintln!("skipped: only root makes files of two users");
         return;
@@ -198,7 +216,10 @@ fn set_id_bits_and_sticky_directories_keep_their_meaning() {
     }
     give(&path("sticky"), 0, 0o1777);
     give(base.path(), NOBODY, 0o755);
-    if !as_nobody("inner_set_id", base.path()) {
+    if !as_nobody(
+        "set_id_bits_and_sticky_directories_keep_their_meaning",
+        base.path(),
+    ) {
         return;
     }
     let mode = |name: &str| fs::metadata(path(name)).expect("there").mode() & 0o7777;
@@ -210,8 +231,7 @@ fn set_id_bits_and_sticky_directories_keep_their_meaning() {
     assert_eq!(mode("mine"), 0o6755);
 }
 
-#[test]
-#[ignore = "run by set_id_bits_and_sticky_directories_keep_their_meaning"]
+/// What [`set_id_bits_and_sticky_directories_keep_their_meaning`] does as somebody else.
 fn inner_set_id() {
     let here = here();
     for file in ["theirs", "mine"] {
@@ -234,6 +254,9 @@ fn inner_set_id() {
 
 #[test]
 fn a_mount_point_is_written_in_place_and_kernel_mounts_are_entered() {
+    if is_inner() {
+        return inner_mounts();
+    }
     let base = tempfile::tempdir().expect("a directory");
     let path = |name: &str| base.path().join(name);
     for directory in ["state/deep", "plain", "bound", "safe", "small"] {
@@ -257,7 +280,11 @@ fn a_mount_point_is_written_in_place_and_kernel_mounts_are_entered() {
         eprintln!("skipped: mounts cannot be made here");
         return;
     }
-    passed(&run(&below, "inner_mounts", base.path()));
+    passed(&run(
+        &below,
+        "a_mount_point_is_written_in_place_and_kernel_mounts_are_entered",
+        base.path(),
+    ));
     assert_eq!(
         entries(base.path()),
         ["bound", "file", "plain", "safe", "small", "state"]
@@ -265,8 +292,7 @@ fn a_mount_point_is_written_in_place_and_kernel_mounts_are_entered() {
     assert_eq!(fs::read(path("file")).expect("read"), b"n");
 }
 
-#[test]
-#[ignore = "run by a_mount_point_is_written_in_place_and_kernel_mounts_are_entered"]
+/// What [`a_mount_point_is_written_in_place_and_kernel_mounts_are_entered`] does as somebody else.
 fn inner_mounts() {
     for resolver in BOTH {
         let reserved = Reserved::new(["state"]).expect("reserved");
@@ -331,13 +357,20 @@ fn full_file_systems_lose_nothing(here: &Arc<dyn Directory>) {
 
 #[test]
 fn what_a_killed_program_leaves_is_removed_by_the_next_start() {
+    if is_inner() {
+        return inner_killed();
+    }
     let base = tempfile::tempdir().expect("a directory");
     for directory in ["state", "work"] {
         fs::create_dir(base.path().join(directory)).expect("made");
     }
     let work = base.path().join("work");
     fs::write(work.join("file"), "old").expect("written");
-    let output = run(&["env"], "inner_killed", base.path());
+    let output = run(
+        &["env"],
+        "what_a_killed_program_leaves_is_removed_by_the_next_start",
+        base.path(),
+    );
     assert!(output.status.signal().is_some(), "{output:?}");
     assert_eq!(entries(&work).len(), 4, "{:?}", entries(&work));
     let (_, removed) = Notes::open(&base.path().join("state")).expect("opened");
@@ -348,8 +381,7 @@ fn what_a_killed_program_leaves_is_removed_by_the_next_start() {
     assert_eq!(removed, 0);
 }
 
-#[test]
-#[ignore = "run by what_a_killed_program_leaves_is_removed_by_the_next_start"]
+/// What [`what_a_killed_program_leaves_is_removed_by_the_next_start`] does as somebody else.
 fn inner_killed() {
     let (notes, _) = Notes::open(Path::new("state")).expect("opened");
     let root = HostRoot::Path("work".into());
