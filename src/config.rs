@@ -300,7 +300,12 @@ impl Config {
             desktop: desktop_config(&args, environment, &state_dir, &runtime_dir),
             process: process_config(&args, environment, &state_dir),
             files: files::config(&args.files, environment, &state_dir, &runtime_dir),
-            git: git::config(&args.git, args.process.process_user.as_deref()),
+            git: git::config(
+                &args.git,
+                environment,
+                args.process.process_user.as_deref(),
+                &runtime_dir,
+            ),
             mcp: mcp::config(&args.mcp, args.desktop_size),
             listen: args.listen,
             ready_fd: args.ready_fd,

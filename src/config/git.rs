@@ -1,11 +1,12 @@
 //! Settings of repositories.
 
-use std::time::Duration;
+use std::{os::unix::ffi::OsStrExt, path::Path, time::Duration};
 
 use clap::Args;
 
+use super::Environment;
 use crate::{
-    git::{Owners, service},
+    git::{Owners, Program, service},
     sys::child::setup::Account,
 };
 
@@ -36,7 +37,12 @@ pub struct GitArgs {
 }
 
 /// The part of repositories. They may belong to the daemon's user, and to the one that processes run as.
-pub(super) fn config(args: &GitArgs, process_user: Option<&str>) -> service::Config {
+pub(super) fn config(
+    args: &GitArgs,
+    environment: &Environment,
+    process_user: Option<&str>,
+    runtime_dir: &Path,
+) -> service::Config {
     let users = [Account::own(), process_user.and_then(Account::find)];
     let users = users.into_iter().flatten().map(|account| account.uid);
     service::Config {
@@ -45,5 +51,11 @@ pub(super) fn config(args: &GitArgs, process_user: Option<&str>) -> service::Con
         workers: args.git_workers as usize,
         max_watches: args.git_max_watches,
         poll: Duration::from_secs(args.git_poll_interval.into()),
+        program: Some(Program::new(
+            environment
+                .get("PATH")
+                .map_or(&b""[..], |path| path.as_bytes()),
+            runtime_dir.join("git"),
+        )),
     }
 }

@@ -12,8 +12,56 @@ use super::{
     pin_settings,
     place::Place,
     repository::{OpenError, Owners, check_owner},
-    settings::{self, Settings},
+    settings::{Format, Settings},
 };
+
+/// A work tree that may be looked at, before it is known whether it can be read.
+#[derive(Debug)]
+pub(super) struct Site {
+    pub(super) place: Place,
+    /// The work tree's root, without links.
+    pub(super) root: PathBuf,
+    /// The format, when it is not read here.
+    pub(super) format: Option<Format>,
+    stamp: [Option<Stat>; 5],
+}
+
+impl Site {
+    /// Finds the work tree whose root this is.
+    pub(super) fn find(root: &Path, owners: &Owners) -> Result<Self, GitError> {
+        let unreadable = |part, source| GitError::unreadable(root, part, source);
+        let place = Place::find(root).map_err(|source| unreadable("directory", source))?;
+        let not_one = || OpenError::NotARepository { path: root.into() };
+        let place = place.ok_or_else(not_one)?;
+        let work_tree = place
+            .work_tree
+            .clone()
+            .filter(|work_tree| work_tree == root)
+            .ok_or_else(not_one)?;
+        check_owner(&place, owners)?;
+        let stamp = stamp(&place);
+        let local = Settings::local(&place).map_err(|_| damaged(root))?;
+        if local.flag("core.bare") == Some(true) && place.git_dir == place.common_dir {
+            return Err(not_one().into());
+        }
+        check_worktree(&place, &work_tree, local.path("core.worktree"))?;
+        Ok(Self {
+            root: work_tree,
+            format: Format::unsupported(&local),
+            place,
+            stamp,
+        })
+    }
+}
+
+/// Neither a line nor a name of what was read: it may be a file of somebody else.
+pub(super) fn damaged(root: &Path) -> GitError {
+    GitError::unreadable(
+        root,
+        "configuration",
+        std::io::Error::other("it is damaged"),
+    )
+}
 
 /// A work tree, its repository and its settings. It is found by its descriptor, wherever it is moved.
 #[derive(Debug)]
@@ -31,42 +79,30 @@ pub(super) struct Checkout {
 impl Checkout {
     /// Opens the work tree whose root this is.
     pub(super) fn open(root: &Path, owners: &Owners) -> Result<Self, GitError> {
+        Self::of(Site::find(root, owners)?)
+    }
+
+    /// Opens a work tree that was found.
+    pub(super) fn of(site: Site) -> Result<Self, GitError> {
         pin_settings();
-        let unreadable = |part, source| GitError::unreadable(root, part, source);
-        let place = Place::find(root).map_err(|source| unreadable("directory", source))?;
-        let not_one = || OpenError::NotARepository { path: root.into() };
-        let place = place.ok_or_else(not_one)?;
-        let work_tree = place
-            .work_tree
-            .clone()
-            .filter(|work_tree| work_tree == root)
-            .ok_or_else(not_one)?;
-        check_owner(&place, owners)?;
-        let stamp = stamp(&place);
-        // Neither a line nor a name of what was read: it may be a file of somebody else.
-        let configuration = |_| unreadable("configuration", std::io::Error::other("it is damaged"));
-        let local = Settings::local(&place).map_err(configuration)?;
-        if let Some(format) = settings::unsupported(&local) {
+        if let Some(format) = &site.format {
             return Err(OpenError::Unsupported {
-                path: place.git_dir,
-                format,
+                path: site.place.git_dir,
+                format: format.to_string(),
             }
             .into());
         }
-        if local.flag("core.bare") == Some(true) && place.git_dir == place.common_dir {
-            return Err(not_one().into());
-        }
-        check_worktree(&place, &work_tree, local.path("core.worktree"))?;
-        let settings = Settings::read(&place).map_err(configuration)?;
-        let objects = Objects::open(&place.common_dir.join("objects"));
+        let unreadable = |part, source| GitError::unreadable(&site.root, part, source);
+        let settings = Settings::read(&site.place).map_err(|_| damaged(&site.root))?;
+        let objects = Objects::open(&site.place.common_dir.join("objects"));
         Ok(Self {
-            directory: disk::open_root(&work_tree)
+            directory: disk::open_root(&site.root)
                 .map_err(|source| unreadable("work tree", source))?,
             objects: objects.map_err(|source| unreadable("objects", source))?,
-            root: work_tree,
-            place,
+            root: site.root,
+            place: site.place,
             settings,
-            stamp,
+            stamp: site.stamp,
         })
     }
 

@@ -102,6 +102,12 @@ impl Config {
         values.filter_map(|(_, value)| value.as_deref())
     }
 
+    /// All keys that have a value, in the order in which they were read.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let values = self.values.iter();
+        values.filter_map(|(key, value)| Some((&key[..], value.as_deref()?)))
+    }
+
     /// The names of the keys that begin so, without that.
     pub(super) fn names(&self, start: &str) -> impl Iterator<Item = String> {
         let rest = self

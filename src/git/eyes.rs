@@ -10,6 +10,8 @@ pub trait Eyes {
     fn directory(&self, path: &[u8]);
     /// The git directory and the one that work trees share, of the work tree or of the submodule at a path below its root.
     fn git(&self, submodule: Option<&[u8]>, git_dir: &Path, common_dir: &Path);
+    /// A program reads the work tree: which directories, nobody is told.
+    fn program(&self);
 }
 
 /// Nobody does.
@@ -17,6 +19,8 @@ impl Eyes for () {
     fn directory(&self, _: &[u8]) {}
 
     fn git(&self, _: Option<&[u8]>, _: &Path, _: &Path) {}
+
+    fn program(&self) {}
 }
 
 /// What is read of a submodule, for who watches what it is in.
@@ -37,6 +41,10 @@ impl Eyes for Inner<'_> {
 
     fn git(&self, _: Option<&[u8]>, git_dir: &Path, common_dir: &Path) {
         self.outer.git(Some(self.path), git_dir, common_dir);
+    }
+
+    fn program(&self) {
+        self.outer.program();
     }
 }
 

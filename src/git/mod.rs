@@ -13,7 +13,8 @@
 //!
 //! Work trees, indexes, references, attributes and configurations are read by us: nothing of them runs a program, waits for a
 //! FIFO or goes through a link, and partial clones and sparse indexes can be read. The library's own status and diff were measured
-//! at twice the time of the git program. Of the library remain objects, revisions and hunks.
+//! at twice the time of the git program. Of the library remain objects, revisions and hunks. Formats that are read neither by us
+//! nor by it are read by the git program, in a git directory of ours (`program`).
 //!
 //! ```text
 //!   locate ▶ checkout ▶ scan ▶ report ▶ Snapshot        service: for who asks        watch: for who wants to be told
@@ -38,6 +39,7 @@ pub mod objects;
 mod pattern;
 mod pipes;
 mod place;
+mod program;
 mod quote;
 mod reach;
 mod refs;
@@ -68,6 +70,7 @@ pub use self::{
     guard::{Guard, Wanted},
     locate::locate,
     objects::{Id, ObjectError, ObjectKind, Objects},
+    program::Program,
     repository::{Commit, OpenError, Owners, Repository},
     scan::{Extent, Scan},
     service::{AskError, Git},

@@ -144,25 +144,7 @@ impl Renderer<'_> {
         let come = self::head(path, path, None, Some(new.mode));
         let gone = self.part(pair, path, gone, Some(old), None);
         let come = self.part(pair, path, come, None, Some(new));
-        let fits = !gone.text.is_empty() && !come.text.is_empty();
-        let text = if fits {
-            [&gone.text[..], &come.text[..]].concat()
-        } else {
-            Vec::new()
-        };
-        Rendered {
-            head,
-            text: text.into(),
-            size: gone.size + come.size,
-            counts: gone.counts.zip(come.counts).map(|(gone, come)| Counts {
-                additions: come.additions,
-                deletions: gone.deletions,
-            }),
-            binary: gone.binary || come.binary,
-            stub: gone.stub || come.stub,
-            limited: gone.limited || come.limited,
-            id: come.id,
-        }
+        both(head, &gone, &come)
     }
 
     fn load_old(&self, side: Side) -> Loadable {
@@ -324,7 +306,31 @@ fn push_rename(pair: &Pair, out: &mut Text) {
     out.push(&lines);
 }
 
-fn stubbed(head: Vec<u8>, opaque: Opaque, id: Option<Id>) -> Rendered {
+/// One part of two: what was there goes, and something else comes.
+pub(super) fn both(head: Vec<u8>, gone: &Rendered, come: &Rendered) -> Rendered {
+    let fits = !gone.text.is_empty() && !come.text.is_empty();
+    let text = if fits {
+        [&gone.text[..], &come.text[..]].concat()
+    } else {
+        Vec::new()
+    };
+    Rendered {
+        head,
+        text: text.into(),
+        size: gone.size + come.size,
+        counts: gone.counts.zip(come.counts).map(|(gone, come)| Counts {
+            additions: come.additions,
+            deletions: gone.deletions,
+        }),
+        binary: gone.binary || come.binary,
+        stub: gone.stub || come.stub,
+        limited: gone.limited || come.limited,
+        id: come.id,
+    }
+}
+
+/// The part of a file that is not shown.
+pub(super) fn stubbed(head: Vec<u8>, opaque: Opaque, id: Option<Id>) -> Rendered {
     let text = stub(&head, opaque.why.text(), opaque.size);
     Rendered {
         size: text.len() as u64,
@@ -344,7 +350,8 @@ fn commit_text(id: Id, dirty: bool) -> Arc<[u8]> {
         .into()
 }
 
-fn head(old_path: &[u8], path: &[u8], old: Option<u32>, new: Option<u32>) -> Vec<u8> {
+/// The line `diff --git`, and the lines of modes.
+pub(super) fn head(old_path: &[u8], path: &[u8], old: Option<u32>, new: Option<u32>) -> Vec<u8> {
     let mut head = b"diff --git ".to_vec();
     quote::push(&mut head, "a/", old_path);
     head.push(b' ');

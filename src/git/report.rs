@@ -24,6 +24,7 @@ use super::{
     render::{New, Pair, Rendered, Renderer, What},
     scan::{self, Kept},
     snapshot::{Change, FileChange, Order, Snapshot, Status},
+    standing::Standing,
     text::Counts,
     tree::{Differences, Side, Trees},
     walk::{self, LINK},
@@ -78,7 +79,7 @@ pub(super) fn report(
     Ok(Snapshot {
         root: kept.checkout.root.clone(),
         standing: kept.standing.clone(),
-        fingerprint: fingerprint(hash, kept, &files, &diff.text),
+        fingerprint: fingerprint(hash, &kept.standing, kept.further, &files, &diff.text),
         files: files[..most].into(),
         diff: diff.text.into(),
         parts: diff.parts.into(),
@@ -514,9 +515,16 @@ fn on_disk_size(pair: &Pair) -> u64 {
     }
 }
 
-fn fingerprint(mut hash: Sha256, kept: &Kept, files: &[FileChange], diff: &[u8]) -> [u8; 32] {
+/// What differs when anything differs that is told; `hash` has what a text could hide.
+pub(super) fn fingerprint(
+    mut hash: Sha256,
+    standing: &Standing,
+    further: u64,
+    files: &[FileChange],
+    diff: &[u8],
+) -> [u8; 32] {
     let mut hasher = Bytes(&mut hash);
-    (&kept.standing, files, kept.further).hash(&mut hasher);
+    (standing, files, further).hash(&mut hasher);
     hash.update(diff);
     hash.finalize().into()
 }

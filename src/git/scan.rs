@@ -17,7 +17,7 @@ use std::{
 
 use super::{
     attributes::Attributes,
-    checkout::Checkout,
+    checkout::{Checkout, Site},
     commits::Commits,
     content::{Contents, Loaded, Opaque, Why},
     disk::Stat,
@@ -27,6 +27,7 @@ use super::{
     ignore::Ignore,
     index::{self, Index, IndexError},
     objects::Id,
+    program::{self, Program},
     refs::{self, Head},
     render::{New, Pair, Rendered, What},
     report,
@@ -62,6 +63,7 @@ pub enum Extent {
 pub struct Scan {
     root: PathBuf,
     owners: Owners,
+    program: Option<Program>,
     kept: Option<Kept>,
 }
 
@@ -94,8 +96,16 @@ impl Scan {
         Self {
             root: root.to_owned(),
             owners: owners.clone(),
+            program: None,
             kept: None,
         }
+    }
+
+    /// With a program for what is not read here.
+    #[must_use]
+    pub fn with_program(mut self, program: Option<&Program>) -> Self {
+        self.program = program.cloned();
+        self
     }
 
     /// Looks, and reports. When HEAD or the index change meanwhile it looks again, at most twice more.
@@ -122,7 +132,22 @@ impl Scan {
             eyes,
             depth: 0,
         };
-        let mut extent = extent.clone();
+        match self.run_here(extent.clone(), order, begun, course) {
+            Err(error @ GitError::Open(OpenError::Unsupported { .. })) => {
+                self.run_outside(error, order, course)
+            }
+            scanned => scanned,
+        }
+    }
+
+    fn run_here(
+        &mut self,
+        mut extent: Extent,
+        order: &Order,
+        begun: Instant,
+        course: Course<'_>,
+    ) -> Result<Snapshot, GitError> {
+        let guard = course.guard;
         for _ in 0..RETRIES {
             self.look(&extent, order.most_bytes, course)?;
             let snapshot = self.report(order, begun, guard)?;
@@ -133,6 +158,24 @@ impl Scan {
         }
         self.look(&extent, order.most_bytes, course)?;
         self.report(order, begun, guard)
+    }
+
+    /// Has the git program look at a work tree that is not read here, when there is one.
+    fn run_outside(
+        &self,
+        refused: GitError,
+        order: &Order,
+        course: Course<'_>,
+    ) -> Result<Snapshot, GitError> {
+        let site = Site::find(&self.root, &self.owners)?;
+        let (Some(program), Some(format)) = (&self.program, &site.format) else {
+            return Err(refused);
+        };
+        let place = &site.place;
+        course.eyes.git(None, &place.git_dir, &place.common_dir);
+        course.eyes.program();
+        let scanned = program::scan(program, &site, format, order, course.guard)?;
+        scanned.ok_or(refused)
     }
 
     /// Forgets everything: the next scan begins anew.

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{
-    Extent, GitError, Guard, Id, Order, Owners, Scan, Snapshot, Wanted,
+    Extent, GitError, Guard, Id, Order, Owners, Program, Scan, Snapshot, Wanted,
     history::{self, At, Log, Shown},
     locate,
     repository::OpenError,
@@ -44,6 +44,8 @@ pub struct Config {
     pub max_watches: usize,
     /// Between scans of everything, whatever else happens.
     pub poll: Duration,
+    /// For formats that are not read here.
+    pub program: Option<Program>,
 }
 
 /// Why there is no answer.
@@ -169,11 +171,12 @@ impl Git {
             wanted: Arc::downgrade(&wanted),
         };
         shared.insert(key.clone(), scan);
-        let owners = self.0.config.owners.clone();
+        let config = self.0.config.clone();
         tokio::task::spawn_blocking(move || {
             let (root, order) = key;
             let begun = SystemTime::now();
-            let scanned = Scan::new(&root, &owners).run(&Extent::Full, &order, &guard);
+            let scan = Scan::new(&root, &config.owners).with_program(config.program.as_ref());
+            let scanned = { scan }.run(&Extent::Full, &order, &guard);
             let answer = scanned.map(|snapshot| (snapshot, begun)).map_err(Arc::new);
             drop(permit);
             sender.send_replace(Some(answer));

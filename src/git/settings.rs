@@ -37,25 +37,78 @@ pub(super) struct Settings {
     pub(super) attributes_file: Option<PathBuf>,
 }
 
-/// Why a repository's format is not read.
-pub(super) fn unsupported(local: &Config) -> Option<String> {
-    let text = |key: &str| local.text(key).unwrap_or_default().to_ascii_lowercase();
-    let version = local.text("core.repositoryformatversion");
-    match version.as_deref().unwrap_or("0").trim() {
-        "0" => return None,
-        "1" => {}
-        version => return Some(format!("the format has version {}", short(version))),
+/// A format that is not read here.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub(super) struct Format {
+    reason: String,
+    /// What the git program has to be told to read it; nothing: it is not asked.
+    pub(super) extensions: Vec<(&'static str, &'static str)>,
+}
+
+impl Format {
+    fn unknown(reason: String) -> Self {
+        Self {
+            reason,
+            extensions: Vec::new(),
+        }
     }
-    if !matches!(text("extensions.objectformat").as_str(), "" | "sha1") {
-        return Some("its objects have other ids than SHA-1".to_owned());
+
+    /// Ids are SHA-256.
+    pub(super) fn is_sha256(&self) -> bool {
+        self.extensions.contains(&("objectformat", "sha256"))
     }
-    if !matches!(text("extensions.refstorage").as_str(), "" | "files") {
-        return Some("its references are not stored as files".to_owned());
+
+    /// References are in tables.
+    pub(super) fn is_reftable(&self) -> bool {
+        self.extensions.contains(&("refstorage", "reftable"))
     }
-    let known =
-        |name: &str| HARMLESS.contains(&name) || matches!(name, "objectformat" | "refstorage");
-    let unknown = local.names("extensions.").find(|name| !known(name));
-    unknown.map(|name| format!("it has the extension {}", short(&name)))
+
+    /// Why a repository is not read here. None: it is.
+    pub(super) fn unsupported(local: &Config) -> Option<Self> {
+        let text = |key: &str| local.text(key).unwrap_or_default().to_ascii_lowercase();
+        let version = local.text("core.repositoryformatversion");
+        match version.as_deref().unwrap_or("0").trim() {
+            "0" => return None,
+            "1" => {}
+            version => {
+                let reason = format!("the format has version {}", short(version));
+                return Some(Self::unknown(reason));
+            }
+        }
+        let known =
+            |name: &str| HARMLESS.contains(&name) || matches!(name, "objectformat" | "refstorage");
+        if let Some(name) = local.names("extensions.").find(|name| !known(name)) {
+            return Some(Self::unknown(format!(
+                "it has the extension {}",
+                short(&name)
+            )));
+        }
+        let (objects, references) = (
+            text("extensions.objectformat"),
+            text("extensions.refstorage"),
+        );
+        let mut reasons = Vec::new();
+        let mut extensions = Vec::new();
+        let mut asked = true;
+        if !matches!(objects.as_str(), "" | "sha1") {
+            reasons.push("its objects have other ids than SHA-1");
+            asked &= objects == "sha256";
+            extensions.push(("objectformat", "sha256"));
+        }
+        if !matches!(references.as_str(), "" | "files") {
+            reasons.push("its references are not stored as files");
+            asked &= references == "reftable";
+            extensions.push(("refstorage", "reftable"));
+        }
+        if !asked {
+            extensions.clear();
+        }
+        (!reasons.is_empty()).then(|| Self {
+            reason: reasons.join(", and "),
+            extensions,
+        })
+    }
 }
 
 fn short(text: &str) -> String {

@@ -5,7 +5,9 @@ use super::{
     commits::Commits,
     guard::Guard,
     objects::Id,
+    place::Place,
     refs::{self, Head},
+    settings::Settings,
 };
 
 /// What is under way in a work tree.
@@ -30,8 +32,8 @@ pub enum Operation {
 pub struct Standing {
     /// Short name of the branch; empty when HEAD is detached.
     pub branch: String,
-    /// Id of HEAD's commit; none before the first.
-    pub head: Option<Id>,
+    /// Full id of HEAD's commit, in hexadecimal; none before the first.
+    pub head: Option<String>,
     /// Short name of what the branch follows.
     pub upstream: Option<String>,
     /// Commits that only the branch has, and that only the upstream has.
@@ -65,15 +67,11 @@ pub(super) fn standing(
     }
     Standing {
         branch: short.to_owned(),
-        head: head.commit,
+        head: head.commit.map(|id| id.to_string()),
         upstream: upstream.map(|name| short_name(&name)),
         ahead_behind: counted.and_then(|(_, counts)| counts),
-        operation: operation(checkout),
-        remote_origin: checkout
-            .settings
-            .config
-            .text("remote.origin.url")
-            .map(|url| without_user(&url)),
+        operation: operation(&checkout.place),
+        remote_origin: remote_origin(&checkout.settings),
     }
 }
 
@@ -104,8 +102,15 @@ fn short_name(name: &str) -> String {
     short.unwrap_or(name).to_owned()
 }
 
-fn operation(checkout: &Checkout) -> Option<Operation> {
-    let has = |name: &str| checkout.place.git_dir.join(name).symlink_metadata().is_ok();
+/// The URL of `origin`, without who logs in.
+pub(super) fn remote_origin(settings: &Settings) -> Option<String> {
+    let url = settings.config.text("remote.origin.url");
+    url.map(|url| without_user(&url))
+}
+
+/// What is under way.
+pub(super) fn operation(place: &Place) -> Option<Operation> {
+    let has = |name: &str| place.git_dir.join(name).symlink_metadata().is_ok();
     let all = [
         ("rebase-merge", Operation::Rebase),
         ("rebase-apply/applying", Operation::Am),

@@ -57,8 +57,12 @@ pub async fn read_diff(
     }
     let root = root(&api, &mut fields).await?;
     fields.finish()?;
-    let found = api.git().base(root.clone(), base.clone()).await?;
-    order.base = found.map(|(_, tree)| tree);
+    // HEAD is what every scan compares with.
+    let other = match base.as_str() {
+        "HEAD" | "@" => None,
+        other => api.git().base(root.clone(), other.to_owned()).await?,
+    };
+    order.base = other.map(|(_, tree)| tree);
     let (snapshot, _) = api.git().snapshot(root, order.clone()).await?;
     if form != Format::Json {
         return Ok(diff_response(&snapshot.diff, snapshot.truncated, form));
@@ -66,7 +70,10 @@ pub async fn read_diff(
     let answer = DiffAnswer {
         repo_root: path_text(&snapshot.root),
         base,
-        base_id: found.map(|(id, _)| id.to_string()).unwrap_or_default(),
+        base_id: other
+            .map(|(id, _)| id.to_string())
+            .or_else(|| snapshot.standing.head.clone())
+            .unwrap_or_default(),
         staged: order.staged,
         unified_diff: clean(&snapshot.diff),
         files: snapshot.files.iter().map(ChangedFileBody::from).collect(),

@@ -68,8 +68,7 @@ impl From<&Overview> for KnownBody {
                 .map(|standing| standing.branch.clone())
                 .unwrap_or_default(),
             head: standing
-                .and_then(|standing| standing.head)
-                .map(|id| id.to_string())
+                .and_then(|standing| standing.head.clone())
                 .unwrap_or_default(),
             remote_origin: standing.and_then(|standing| standing.remote_origin.clone()),
             watchers: known.watchers,

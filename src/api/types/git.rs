@@ -142,7 +142,7 @@ impl RepositoryBody {
             remote_origin: remote_origin.clone(),
             unified_diff: None,
             removed: false,
-            head: head.map(|id| id.to_string()).unwrap_or_default(),
+            head: head.clone().unwrap_or_default(),
             upstream: upstream.clone(),
             ahead: ahead_behind.map(|(ahead, _)| ahead),
             behind: ahead_behind.map(|(_, behind)| behind),

@@ -16,12 +16,7 @@ fn a_clean_repository_says_nothing() {
     assert!(snapshot.diff.is_empty() && snapshot.files.is_empty() && !snapshot.truncated);
     assert_eq!(snapshot.standing.branch, "main");
     assert_eq!(
-        snapshot
-            .standing
-            .head
-            .expect("a commit")
-            .to_string()
-            .as_bytes(),
+        snapshot.standing.head.expect("a commit").as_bytes(),
         repo.git(&["rev-parse", "HEAD"]).trim_ascii()
     );
 }

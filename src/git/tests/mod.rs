@@ -3,6 +3,7 @@
 mod cases;
 mod kept;
 mod odd;
+mod outside;
 mod random;
 pub(super) mod repo;
 
@@ -37,7 +38,11 @@ fn text(bytes: &[u8]) -> String {
 /// The diff of a scan is the one that git prints.
 #[track_caller]
 fn agrees(repo: &Repo) -> Snapshot {
-    let snapshot = snapshot(repo);
+    agree(repo, snapshot(repo))
+}
+
+#[track_caller]
+fn agree(repo: &Repo, snapshot: Snapshot) -> Snapshot {
     assert_eq!(text(&snapshot.diff), text(&repo.diff()));
     assert_eq!(&snapshot.diff[..], &repo.diff()[..]);
     snapshot

@@ -6,24 +6,39 @@ use std::{
     os::unix::{ffi::OsStrExt, fs::PermissionsExt, fs::symlink},
     path::{Path, PathBuf},
     process::Command,
+    sync::Arc,
 };
 
 /// A repository in a directory of its own.
 pub(in crate::git) struct Repo {
-    directory: tempfile::TempDir,
+    directory: Arc<tempfile::TempDir>,
     name: &'static str,
 }
 
 impl Repo {
     /// An empty one.
     pub(in crate::git) fn new() -> Self {
+        Self::of_format(&[])
+    }
+
+    /// An empty one of another format.
+    pub(in crate::git) fn of_format(options: &[&str]) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
         let repo = Self {
-            directory: tempfile::tempdir().expect("a directory"),
+            directory: Arc::new(directory),
             name: "repo",
         };
         fs::create_dir(repo.path()).expect("a work tree");
-        repo.git(&["init", "-q", "-b", "main"]);
+        repo.git(&[&["init", "-q", "-b", "main"], options].concat());
         repo
+    }
+
+    /// Another one, that lies beside this one.
+    pub(in crate::git) fn neighbour(&self, name: &'static str) -> Self {
+        Self {
+            directory: Arc::clone(&self.directory),
+            name,
+        }
     }
 
     /// One with these files committed.
@@ -100,11 +115,9 @@ impl Repo {
     /// What `git diff HEAD` prints, and behind it a new file for each that is untracked.
     pub(in crate::git) fn diff(&self) -> Vec<u8> {
         let (has_head, _) = self.try_git(&["rev-parse", "--verify", "-q", "HEAD"]);
-        let base = if has_head {
-            "HEAD"
-        } else {
-            "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
-        };
+        let nothing = self.git(&["hash-object", "-t", "tree", "/dev/null"]);
+        let nothing = str::from_utf8(nothing.trim_ascii()).expect("an id");
+        let base = if has_head { "HEAD" } else { nothing };
         let mut all = self.git(&["diff", "--no-ext-diff", "--no-textconv", base]);
         let others = self.git(&["ls-files", "-o", "--exclude-standard", "-z"]);
         let mut others: Vec<&[u8]> = others.split(|byte| *byte == 0).collect();

@@ -31,7 +31,7 @@ use bytes::Bytes;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use self::{mailbox::Mailbox, notices::Notices, scanner::Scanner};
-use super::{GitError, Snapshot, service::Config};
+use super::{GitError, Scan, Snapshot, service::Config};
 use crate::{
     shutdown::Shutdown,
     telemetry::{Metrics, Raised},
@@ -134,6 +134,12 @@ impl Watchers {
             notices: OnceLock::new(),
             scanners: Mutex::default(),
         }))
+    }
+
+    /// A scan that has looked at nothing yet.
+    fn scan(&self, root: &Path) -> Scan {
+        let config = &self.0.config;
+        Scan::new(root, &config.owners).with_program(config.program.as_ref())
     }
 
     fn notices(&self) -> &Notices {

@@ -84,12 +84,14 @@ enum Blind {
 
 impl Scanner {
     pub(super) fn new(shared: Arc<Shared>, all: Watchers) -> Self {
+    /// The git program reads it, and does not say what.
+    Program,
         let number = all.notices().enter(Arc::clone(&shared.mailbox));
         let long_ago = Instant::now()
             .checked_sub(APART)
             .unwrap_or_else(Instant::now);
         Self {
-            scan: Some(Scan::new(&shared.root, &all.0.config.owners)),
+            scan: Some(all.scan(&shared.root)),
             shared,
             all,
             number,
@@ -228,7 +230,7 @@ impl Scanner {
         let mut scan = self
             .scan
             .take()
-            .unwrap_or_else(|| Scan::new(&self.shared.root, &self.all.0.config.owners));
+            .unwrap_or_else(|| self.all.scan(&self.shared.root));
         let full = due.is_full();
         let afresh = due.lost;
         let extent = due.extent();
@@ -330,6 +332,9 @@ impl Scanner {
 /// Sets a watch for each directory that a scan is about to read.
 struct Watching<'a> {
     notices: &'a Notices,
+            Some(Blind::Program) => {
+                tracing::info!(%root, "the git program reads the repository, for its format: it is looked at every 5 s");
+            }
     number: u64,
     root: &'a Path,
     blind: Cell<Option<Blind>>,
@@ -371,6 +376,10 @@ impl Eyes for Watching<'_> {
 }
 
 /// What a scan came to, as a label.
+    fn program(&self) {
+        self.blind.set(self.blind.get().or(Some(Blind::Program)));
+    }
+
 fn scanned(result: &Result<Snapshot, GitError>) -> Scanned {
     match result {
         Ok(_) => Scanned::Ok,

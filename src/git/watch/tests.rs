@@ -38,6 +38,7 @@ impl Case {
             workers: 2,
             max_watches,
             poll: Duration::from_secs(30),
+            program: None,
         };
         Self {
             watchers: Watchers::new(config, &shutdown, Arc::clone(&metrics)),

@@ -215,6 +215,30 @@ fn poisoned(case: &Case, canaries: &Canaries<'_>) -> (Repo, Repo) {
     (repo, sub)
 }
 
+/// Everything that is told of a repository that the git program reads.
+async fn ask_what_the_program_tells(case: &Case, root: &Repo) {
+    case.ask("status", &root.0, "").await;
+    for more in [
+        "",
+        "&staged=true",
+        "&base=HEAD",
+        "&context=10",
+        "&untracked=false",
+        "&file=a.f",
+    ] {
+        case.ask("diff", &root.0, more).await;
+    }
+    for more in ["&format=text", "&format=raw"] {
+        assert_eq!(case.send("diff", &root.0, more).await.status(), 200);
+    }
+    for route in ["log", "show"] {
+        assert_eq!(
+            case.refused(route, &root.0, "").await,
+            (422, "git_unsupported_repository".to_owned())
+        );
+    }
+}
+
 /// All that the routes can be asked about it.
 async fn ask_everything(case: &Case, root: &Repo) {
     case.ask("status", &root.0, "").await;
@@ -287,15 +311,88 @@ async fn nothing_that_a_repository_or_its_user_names_ever_runs() {
     assert_eq!(canaries.sung(), Vec::<String>::new(), "nothing of it ran");
     assert_eq!(json!(repo.0), entry["repo_root"]);
 
-    // They do sing when git itself comes by.
-    let _ = super::repo::git(&repo.0, &["add", "-A"]);
-    let _ = super::repo::git(&repo.0, &["diff", "HEAD"]);
-    let _ = super::repo::git(&repo.0, &["commit", "-qm", "x"]);
+    assert_that_they_sing(&repo, &canaries);
+}
+
+/// They do when git itself comes by.
+fn assert_that_they_sing(repo: &Repo, canaries: &Canaries<'_>) {
+    for arguments in [
+        &["add", "-A"][..],
+        &["diff", "HEAD"],
+        &["diff", "--no-ext-diff", "HEAD"],
+        &["commit", "-qm", "x"],
+        &[
+            "-c",
+            "core.hooksPath=.git/hooks",
+            "commit",
+            "--allow-empty",
+            "-qm",
+            "y",
+        ],
+    ] {
+        let _ = super::repo::git(&repo.0, arguments);
+    }
     let sung = canaries.sung();
-    for due in ["fsmonitor", "filter", "diff-external", "hook", "own-"] {
+    for due in [
+        "fsmonitor",
+        "filter",
+        "diff-external",
+        "textconv",
+        "hook-pre-commit",
+        "own-pre-commit",
+    ] {
         assert!(
-            sung.iter().any(|name| name.contains(due)) || due == "hook",
+            sung.iter().any(|name| name.contains(due)),
             "{due}: {sung:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn nothing_runs_of_a_repository_that_the_git_program_reads() {
+    let cages = tempfile::tempdir().expect("a directory");
+    let canaries = Canaries {
+        directory: cages.path(),
+    };
+    let home = Home::new();
+    let case = Case {
+        daemon: daemon(&home, &canaries),
+        work: tempfile::tempdir().expect("a directory"),
+    };
+    let repo = Repo(case.work.path().join("sha256"));
+    fs::create_dir(&repo.0).expect("made");
+    repo.git(&["init", "-q", "-b", "main", "--object-format=sha256"]);
+    let inner = repo.at("sub");
+    fs::create_dir(&inner).expect("made");
+    let inner = Repo(inner);
+    inner.git(&["init", "-q", "-b", "main", "--object-format=sha256"]);
+    inner.write("x.f", "x\n");
+    inner.commit("first");
+    for name in ["a.f", "b.lfs", "c.i", "plain", "d/e.f"] {
+        repo.write(name, "before\n");
+    }
+    repo.commit("first");
+    poison(&repo, &canaries);
+    let config = fs::read_to_string(inner.at(".git/config")).expect("a configuration");
+    inner.write(
+        ".git/config",
+        format!("{config}{}", canaries.config("submodule")),
+    );
+    inner.write("x.f", "changed\n");
+
+    let mut viewer = Viewer::new(&case, &[&repo.0]).await;
+    let entry = viewer.entry().await;
+    assert!(
+        diff(&entry).contains("a.f") && diff(&entry).contains("+changed by somebody"),
+        "{entry}"
+    );
+    assert_eq!(entry["head"].as_str().expect("an id").len(), 64);
+    ask_what_the_program_tells(&case, &repo).await;
+    repo.write("plain", "again\n");
+    viewer.say(r#"{"type": "refresh"}"#).await;
+    viewer
+        .until("a change", |entry| diff(entry).contains("+again\n"))
+        .await;
+    assert_eq!(canaries.sung(), Vec::<String>::new(), "nothing of it ran");
+    assert_that_they_sing(&repo, &canaries);
 }

@@ -22,17 +22,16 @@ use crate::support::eventually_async;
 /// How long an answer may take that does not wait for anything: far below the 30 s of a request.
 const SOON: Duration = Duration::from_secs(15);
 
-async fn answers(case: &Case, repo: &Path, what: &str) -> u16 {
-    let answer = tokio::time::timeout(SOON, case.send("diff", repo, "")).await;
+async fn answers(case: &Case, route: &str, repo: &Path, what: &str) -> u16 {
+    let answer = tokio::time::timeout(SOON, case.send(route, repo, "")).await;
     answer
         .unwrap_or_else(|_| panic!("it hangs: {what}"))
         .status()
         .as_u16()
 }
 
-#[tokio::test]
-async fn a_fifo_in_the_place_of_any_file_stops_nothing() {
-    let case = Case::new();
+/// A repository with a file of each kind that git keeps.
+fn packed(case: &Case) -> Repo {
     let repo = case.repo("a", &[("a", "a\n"), ("d/b", "b\n"), (".gitmodules", "")]);
     for number in 0..5 {
         repo.write("a", format!("{number}\n"));
@@ -44,6 +43,13 @@ async fn a_fifo_in_the_place_of_any_file_stops_nothing() {
     repo.write("a", "loose\n");
     repo.commit("loose");
     repo.write("a", "changed\n");
+    repo
+}
+
+#[tokio::test]
+async fn a_fifo_in_the_place_of_any_file_stops_nothing() {
+    let case = Case::new();
+    let repo = packed(&case);
     let packs = fs::read_dir(repo.at(".git/objects/pack"))
         .expect("read")
         .flatten();
@@ -95,13 +101,15 @@ async fn a_fifo_in_the_place_of_any_file_stops_nothing() {
             fs::rename(&at, &kept).expect("moved away");
         }
         mkfifo(&at, Mode::S_IRWXU).expect("a FIFO");
-        answers(&case, &repo.0, place).await;
+        for route in ["diff", "status", "log", "show"] {
+            answers(&case, route, &repo.0, place).await;
+        }
         fs::remove_file(&at).expect("removed");
         if had {
             fs::rename(&kept, &at).expect("moved back");
         }
     }
-    assert_eq!(answers(&case, &repo.0, "whole again").await, 200);
+    assert_eq!(answers(&case, "diff", &repo.0, "whole again").await, 200);
 }
 
 #[tokio::test]
@@ -112,7 +120,7 @@ async fn what_leads_elsewhere_is_refused_or_is_what_it_leads_to() {
     // A link to a git directory that is ours is what git makes of `--separate-git-dir`, too.
     fs::rename(repo.at(".git"), work.join("elsewhere")).expect("moved");
     symlink(work.join("elsewhere"), repo.at(".git")).expect("a link");
-    assert_eq!(answers(&case, &repo.0, "a link").await, 200);
+    assert_eq!(answers(&case, "diff", &repo.0, "a link").await, 200);
     let mut due = vec![
         ("gitdir: /nonexistent\n".to_owned(), 404),
         ("gitdir: /proc/self\n".to_owned(), 404),
@@ -133,7 +141,11 @@ async fn what_leads_elsewhere_is_refused_or_is_what_it_leads_to() {
         fs::remove_file(repo.at(".git")).expect("removed");
         fs::write(repo.at(".git"), &content).expect("written");
         let what = content.chars().take(40).collect::<String>();
-        assert_eq!(answers(&case, &repo.0, &what).await, status, "{what}");
+        assert_eq!(
+            answers(&case, "diff", &repo.0, &what).await,
+            status,
+            "{what}"
+        );
     }
     for target in [
         "/proc/self",
@@ -148,7 +160,11 @@ async fn what_leads_elsewhere_is_refused_or_is_what_it_leads_to() {
         symlink(target, repo.at(".git")).expect("a link");
         // A link to itself cannot be read; the others lead to no repository.
         let status = if target == ".git" { 422 } else { 404 };
-        assert_eq!(answers(&case, &repo.0, target).await, status, "{target}");
+        assert_eq!(
+            answers(&case, "diff", &repo.0, target).await,
+            status,
+            "{target}"
+        );
     }
 }
 
@@ -224,7 +240,7 @@ async fn submodules_cannot_lead_out_of_the_work_tree() {
         fs::create_dir_all(&deep).expect("made");
     }
     assert_eq!(
-        answers(&case, &repo.0, "submodules in submodules").await,
+        answers(&case, "diff", &repo.0, "submodules in submodules").await,
         200
     );
 }
@@ -355,7 +371,7 @@ mod alone {
     async fn size_alone_takes_neither_memory_nor_time() {
         let case = Case::new();
         let mut repo = case.repo("a", &[("a", "a\n"), ("zeros", ""), ("line", "")]);
-        answers(&case, &repo.0, "at first").await;
+        answers(&case, "diff", &repo.0, "at first").await;
         let before = peak(&case);
         // A content that is small as it is stored, and large when it is read.
         let zeros = fs::File::create(repo.at("zeros")).expect("made");
@@ -364,7 +380,7 @@ mod alone {
         repo.git(&["commit", "-qm", "zeros"]);
         repo.write("zeros", "small now\n");
         repo.write("line", "x".repeat(15 << 20));
-        assert_eq!(answers(&case, &repo.0, "large contents").await, 200);
+        assert_eq!(answers(&case, "diff", &repo.0, "large contents").await, 200);
         let grown = peak(&case) - before;
         assert!(grown < 160, "{grown} MiB for large contents");
         // Many files that nobody added.
@@ -405,7 +421,7 @@ mod alone {
             .expect("opened");
         }
         drop(at);
-        let answer = tokio::time::timeout(SOON, answers(&case, &deep.0, "deep")).await;
+        let answer = tokio::time::timeout(SOON, answers(&case, "diff", &deep.0, "deep")).await;
         assert_eq!(answer.expect("in time"), 200);
         let mut viewer = Viewer::new(&case, &[&deep.0]).await;
         viewer.entry().await;
