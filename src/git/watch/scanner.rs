@@ -53,6 +53,10 @@ pub(super) struct Scanner {
     number: u64,
     /// When the last scan of everything began.
     polled: Instant,
+    /// The scan that is due has no other cause than the time.
+    by_the_clock: bool,
+    /// How long after the start of the last scan the next one may begin.
+    apart: Duration,
     started: Instant,
     ended: Instant,
     took: Duration,
@@ -80,12 +84,12 @@ enum Blind {
     Full,
     /// Its file system tells nothing of what other machines do.
     Remote,
+    /// The git program reads it, and does not say what.
+    Program,
 }
 
 impl Scanner {
     pub(super) fn new(shared: Arc<Shared>, all: Watchers) -> Self {
-    /// The git program reads it, and does not say what.
-    Program,
         let number = all.notices().enter(Arc::clone(&shared.mailbox));
         let long_ago = Instant::now()
             .checked_sub(APART)
@@ -96,6 +100,8 @@ impl Scanner {
             all,
             number,
             polled: Instant::now(),
+            by_the_clock: false,
+            apart: APART,
             started: long_ago,
             ended: long_ago,
             took: Duration::ZERO,
@@ -180,6 +186,7 @@ impl Scanner {
             }
             if poll <= now {
                 self.polled = now;
+                self.by_the_clock = mailbox.is_empty();
                 mailbox.everything();
             }
         }
@@ -187,7 +194,7 @@ impl Scanner {
 
     /// When the next scan may begin.
     fn earliest(&self) -> Instant {
-        let usual = (self.started + APART).max(self.ended + self.took);
+        let usual = (self.started + self.apart).max(self.ended + self.took);
         if self.timeouts == 0 || self.shared.mailbox.is_asked() {
             return usual;
         }
@@ -213,6 +220,12 @@ impl Scanner {
         };
         drop(queued);
         self.started = Instant::now();
+        // What changes behind a poll is told at once, as if there had been none.
+        self.apart = if std::mem::take(&mut self.by_the_clock) {
+            Duration::ZERO
+        } else {
+            APART
+        };
         if due.lost {
             self.lost = Some(self.started);
         } else if self.lost.is_some_and(|lost| lost.elapsed() >= DISTRUST) {
@@ -319,6 +332,9 @@ impl Scanner {
             Some(Blind::Remote) => {
                 tracing::warn!(%root, "the file system tells nothing of what other machines do: the repository is looked at every 5 s; keep it on a local one");
             }
+            Some(Blind::Program) => {
+                tracing::info!(%root, "the git program reads the repository, for its format: it is looked at every 5 s");
+            }
             None => {}
         }
         self.told |= blind.is_some();
@@ -332,9 +348,6 @@ impl Scanner {
 /// Sets a watch for each directory that a scan is about to read.
 struct Watching<'a> {
     notices: &'a Notices,
-            Some(Blind::Program) => {
-                tracing::info!(%root, "the git program reads the repository, for its format: it is looked at every 5 s");
-            }
     number: u64,
     root: &'a Path,
     blind: Cell<Option<Blind>>,
@@ -363,6 +376,10 @@ impl Eyes for Watching<'_> {
         self.set(&self.root.join(OsStr::from_bytes(path)), place);
     }
 
+    fn program(&self) {
+        self.blind.set(self.blind.get().or(Some(Blind::Program)));
+    }
+
     fn git(&self, submodule: Option<&[u8]>, git_dir: &Path, common_dir: &Path) {
         let inner = |path: &Path| submodule.map(|name| Place::Inner(name.to_vec(), bytes(path)));
         for path in [git_dir, common_dir, &common_dir.join("info")] {
@@ -376,10 +393,6 @@ impl Eyes for Watching<'_> {
 }
 
 /// What a scan came to, as a label.
-    fn program(&self) {
-        self.blind.set(self.blind.get().or(Some(Blind::Program)));
-    }
-
 fn scanned(result: &Result<Snapshot, GitError>) -> Scanned {
     match result {
         Ok(_) => Scanned::Ok,

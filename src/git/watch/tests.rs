@@ -211,6 +211,25 @@ async fn lost_notifications_set_the_watches_anew() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_change_behind_a_poll_is_told_as_soon_as_any_other() {
+    let repo = Repo::with(&[("a", "a\n")]);
+    let case = Case::new(1000);
+    let watch = case.watch(&repo);
+    case.next(&watch, 0).await;
+    let (polled, number) = case.next(&watch, 1).await;
+    watch.touch();
+    let (told, number) = case.next(&watch, number).await;
+    assert!(
+        told - polled < Duration::from_millis(500),
+        "{:?}",
+        told - polled
+    );
+    watch.touch();
+    let (next, _) = case.next(&watch, number).await;
+    assert!(next - told > Duration::from_millis(800), "a second apart");
+}
+
+#[tokio::test(start_paused = true)]
 async fn triggers_are_gathered_and_scans_start_a_second_apart() {
     let repo = Repo::with(&[("a", "a\n")]);
     let case = Case::new(1000);
