@@ -61,7 +61,10 @@ pub(super) async fn within<T>(
 #[utoipa::path(get, path = "/api/v0/desktop", tag = "desktop",
     responses((status = 200, description = "The state", body = DesktopBody),
               (status = 503, description = "`desktop_disabled`", body = ErrorBody)))]
-pub async fn describe_desktop(State(api): State<ApiState>) -> Result<Response, ApiError> {
+pub async fn describe_desktop(
+    State(api): State<ApiState>,
+    visitor: Visitor,
+) -> Result<Response, ApiError> {
     if api.desktop().is_disabled() {
         return Err(DesktopError::Disabled.into());
     }
@@ -96,6 +99,7 @@ pub async fn describe_desktop(State(api): State<ApiState>) -> Result<Response, A
             .map(ViewerBody::from)
             .collect(),
         input_held: running.is_some_and(|running| running.attached.input.any_held()),
+        may_control: visitor.may(Scope::DesktopControl),
     };
     Ok(JsonAnswer(body).into_response())
 }
@@ -104,27 +108,36 @@ pub async fn describe_desktop(State(api): State<ApiState>) -> Result<Response, A
 #[utoipa::path(post, path = "/api/v0/desktop/start", tag = "desktop",
     responses((status = 200, description = "It runs", body = DesktopBody),
               (status = 503, description = "It cannot start", body = ErrorBody)))]
-pub async fn start_desktop(State(api): State<ApiState>) -> Result<Response, ApiError> {
+pub async fn start_desktop(
+    State(api): State<ApiState>,
+    visitor: Visitor,
+) -> Result<Response, ApiError> {
     within(DEADLINE, async { Ok(api.desktop().start().await?) }).await?;
-    describe_desktop(State(api)).await
+    describe_desktop(State(api), visitor).await
 }
 
 /// Stops the desktop and everything on it, and waits until it is gone.
 #[utoipa::path(post, path = "/api/v0/desktop/stop", tag = "desktop",
     responses((status = 200, description = "It is stopped", body = DesktopBody),
               (status = 503, description = "`desktop_disabled`", body = ErrorBody)))]
-pub async fn stop_desktop(State(api): State<ApiState>) -> Result<Response, ApiError> {
+pub async fn stop_desktop(
+    State(api): State<ApiState>,
+    visitor: Visitor,
+) -> Result<Response, ApiError> {
     within(DEADLINE, async { Ok(api.desktop().stop().await?) }).await?;
-    describe_desktop(State(api)).await
+    describe_desktop(State(api), visitor).await
 }
 
 /// Stops the desktop, starts it again and waits until it runs.
 #[utoipa::path(post, path = "/api/v0/desktop/restart", tag = "desktop",
     responses((status = 200, description = "It runs again", body = DesktopBody),
               (status = 503, description = "It cannot start", body = ErrorBody)))]
-pub async fn restart_desktop(State(api): State<ApiState>) -> Result<Response, ApiError> {
+pub async fn restart_desktop(
+    State(api): State<ApiState>,
+    visitor: Visitor,
+) -> Result<Response, ApiError> {
     within(DEADLINE, async { Ok(api.desktop().restart().await?) }).await?;
-    describe_desktop(State(api)).await
+    describe_desktop(State(api), visitor).await
 }
 
 /// Changes the native size without a restart.
@@ -134,11 +147,12 @@ pub async fn restart_desktop(State(api): State<ApiState>) -> Result<Response, Ap
               (status = 503, description = "It cannot start", body = ErrorBody)))]
 pub async fn resize_desktop(
     State(api): State<ApiState>,
+    visitor: Visitor,
     Json(body): Json<ResizeBody>,
 ) -> Result<Response, ApiError> {
     let size = body.size()?;
     within(DEADLINE, async { Ok(api.desktop().resize(size).await?) }).await?;
-    describe_desktop(State(api)).await
+    describe_desktop(State(api), visitor).await
 }
 
 /// One action in the words of the Coder workspace agent. The body is checked before anything starts.

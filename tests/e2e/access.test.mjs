@@ -31,6 +31,24 @@ suite("access", (t) => {
     await viewer.close();
   });
 
+  test("a link that may only look says so, and leaves no choice", async () => {
+    const made = await fetch(`${t.daemon.url}/api/v0/tokens`, {
+      method: "POST",
+      headers: { Authorization: `Bearer ${t.daemon.token}`, "Content-Type": "application/json" },
+      body: JSON.stringify({ scopes: ["desktop:view"] }),
+    });
+    assert.equal(made.status, 201);
+    const { token } = await made.json();
+    const viewer = await Viewer.open(t.browser, `${t.daemon.url}/?token=${token}`);
+    await viewer.connected();
+    assert.equal(await viewer.page.textContent("#state"), "View only");
+    const choice = viewer.page.locator("#view-only");
+    assert.equal(await choice.getAttribute("aria-checked"), "true");
+    assert.ok(await choice.isDisabled());
+    assert.equal(await choice.getAttribute("title"), "This link may only look");
+    await viewer.close();
+  });
+
   test("the policy lets no request out of the origin", async () => {
     const viewer = await t.viewer();
     const outcome = await viewer.page.evaluate(async () => {

@@ -1,7 +1,7 @@
 // Asks the server, before connecting, whether this browser may come in and how the desktop is.
 
 export type Access =
-  | { readonly kind: "open"; readonly lastError: string | null }
+  | { readonly kind: "open"; readonly lastError: string | null; readonly mayControl: boolean }
   | { readonly kind: "locked" }
   | { readonly kind: "refused"; readonly message: string }
   | { readonly kind: "unreachable" };
@@ -29,7 +29,11 @@ export async function askAccess(token?: string): Promise<Access> {
     if (!answer.ok) {
       return { kind: "refused", message: text(body, "message") ?? `The server answered ${answer.status}.` };
     }
-    return { kind: "open", lastError: text(field(body, "last_error"), "message") };
+    return {
+      kind: "open",
+      lastError: text(field(body, "last_error"), "message"),
+      mayControl: field(body, "may_control") === true,
+    };
   } catch {
     return { kind: "unreachable" };
   }

@@ -37,6 +37,8 @@ export class Connection {
   #connectedAt = 0;
   readonly #path: string;
   #viewOnly: boolean;
+  /** Whether the token of this browser may send input. */
+  #mayControl = true;
   #quality: Quality;
 
   constructor(target: HTMLElement, path: string, viewOnly: boolean, quality: Quality, events: ConnectionEvents) {
@@ -53,13 +55,17 @@ export class Connection {
     });
   }
 
+  get mayControl(): boolean {
+    return this.#mayControl;
+  }
+
   get viewOnly(): boolean {
-    return this.#viewOnly;
+    return this.#viewOnly || !this.#mayControl;
   }
 
   /** The session to send input to, or null when there is none or it may only look. */
   get control(): Session | null {
-    return this.#state.name === "connected" && !this.#viewOnly ? this.#session : null;
+    return this.#state.name === "connected" && !this.viewOnly ? this.#session : null;
   }
 
   /** Connects now, whatever the state; an open session is replaced. */
@@ -94,6 +100,7 @@ export class Connection {
     }
     switch (access.kind) {
       case "open":
+        this.#mayControl = access.mayControl;
         return this.#open(attempt);
       case "locked":
         return this.#enter({ name: "locked" });
@@ -111,7 +118,7 @@ export class Connection {
         act();
       }
     };
-    this.#session = new Session(this.#target, this.#path, this.#viewOnly, this.#quality, {
+    this.#session = new Session(this.#target, this.#path, this.viewOnly, this.#quality, {
       connected: () => ifCurrent(() => this.#connected()),
       ended: (code, reason, opened) => ifCurrent(() => void this.#ended(attempt, code, reason, opened)),
       clipboard: (text) => ifCurrent(() => this.#events.clipboard(text)),

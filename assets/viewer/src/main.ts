@@ -18,6 +18,7 @@ const connection = new Connection(element("screen", HTMLElement), path, viewOnly
     status.show(state, connection);
     keys.refresh();
     clipboard.refresh();
+    toolbar.refresh();
     if (state.name === "connected") {
       toolbar.enterDesktop();
     }

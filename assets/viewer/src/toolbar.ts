@@ -3,6 +3,8 @@ import type { Connection } from "./connection";
 import { element } from "./dom";
 import { loadQuality, saveQuality, type Quality } from "./settings";
 
+const ONLY_LOOK = "Only look: the server drops keys, pointer and clipboard";
+
 export class Toolbar {
   readonly #connection: Connection;
   readonly #screen = element("screen", HTMLElement);
@@ -13,7 +15,7 @@ export class Toolbar {
     this.#connection = connection;
     this.#panelClosed = panelClosed;
     this.#viewOnly.addEventListener("click", () => this.#switchViewOnly());
-    this.#showViewOnly();
+    this.refresh();
     for (const opener of openers()) {
       opener.addEventListener("click", () => this.#togglePanel(opener));
     }
@@ -32,6 +34,14 @@ export class Toolbar {
     if (document.activeElement === document.body || document.activeElement === null) {
       this.#screen.querySelector("canvas")?.focus({ preventScroll: true });
     }
+  }
+
+  /** A token that may only look leaves no choice. */
+  refresh(): void {
+    const { viewOnly, mayControl } = this.#connection;
+    this.#viewOnly.setAttribute("aria-checked", String(viewOnly));
+    this.#viewOnly.disabled = !mayControl;
+    this.#viewOnly.title = mayControl ? ONLY_LOOK : "This link may only look";
   }
 
   closePanels(): void {
@@ -87,7 +97,7 @@ export class Toolbar {
 
   #switchViewOnly(): void {
     this.#connection.setViewOnly(!this.#connection.viewOnly);
-    this.#showViewOnly();
+    this.refresh();
     // In the address, so that reloading and sharing keep it.
     const address = new URL(location.href);
     if (this.#connection.viewOnly) {
@@ -98,9 +108,6 @@ export class Toolbar {
     history.replaceState(null, "", address);
   }
 
-  #showViewOnly(): void {
-    this.#viewOnly.setAttribute("aria-checked", String(this.#connection.viewOnly));
-  }
 
   #prepareQuality(): void {
     const chosen = loadQuality();

@@ -48,6 +48,8 @@ pub struct DesktopBody {
     pub viewers: Vec<ViewerBody>,
     /// Whether a key or button is held by a request of ours.
     pub input_held: bool,
+    /// Whether who asks may send input: without `desktop:control` a viewer only looks.
+    pub may_control: bool,
 }
 
 /// The last failure of the desktop.

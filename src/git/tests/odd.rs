@@ -199,6 +199,49 @@ fn pointers_of_lfs_are_compared_without_it() {
 }
 
 #[test]
+fn long_chains_of_deltas_are_read() {
+    const LONG: usize = 3000;
+    let mut stream = String::new();
+    let mut lines: Vec<String> = (0..50).map(|line| format!("line {line} of many")).collect();
+    for number in 0..LONG {
+        lines[number % 50] = format!("line {number} as it is now");
+        let content = lines.join("\n");
+        let commit = format!(
+            "commit refs/heads/main\ncommitter A <a@example.com> {number} +0000\ndata 0\nM 100644 inline a\ndata {}\n{content}\n",
+            content.len()
+        );
+        stream.push_str(&commit);
+    }
+    let repo = Repo::new();
+    repo.import(&stream, &["--depth=4000"]);
+    repo.git(&["reset", "-q", "--hard", "main"]);
+    let id = text(repo.git(&["rev-parse", "HEAD:a"]).trim_ascii());
+    let pack = fs::read_dir(repo.at(".git/objects/pack"))
+        .expect("read")
+        .flatten();
+    let pack = pack
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|end| end == "idx"));
+    let listed = text(&repo.git(&[
+        "verify-pack",
+        "-v",
+        pack.expect("a pack").to_str().expect("UTF-8"),
+    ]));
+    let line = listed
+        .lines()
+        .find(|line| line.starts_with(&id))
+        .expect("it is packed");
+    let depth: usize = line
+        .split_whitespace()
+        .nth(5)
+        .and_then(|depth| depth.parse().ok())
+        .expect("a delta");
+    assert!(depth > LONG / 2, "{line}");
+    repo.write("a", "changed\n");
+    agrees(&repo);
+}
+
+#[test]
 fn missing_objects_are_stubs() {
     let repo = Repo::with(&[("a", "a\n"), ("b", "b\n")]);
     let id = text(repo.git(&["rev-parse", "HEAD:a"]).trim_ascii());

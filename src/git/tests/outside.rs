@@ -386,8 +386,7 @@ fn gits() -> usize {
 #[test]
 fn a_program_that_waits_is_killed_when_the_time_is_up() {
     let repo = with(&[("a", "a\n")]);
-    rustix::fs::mkfifoat(rustix::fs::CWD, &repo.at(".gitattributes"), 0o600.into())
-        .expect("a FIFO");
+    rustix::fs::mkfifoat(rustix::fs::CWD, repo.at(".gitattributes"), 0o600.into()).expect("a FIFO");
     repo.write("a", "changed\n");
     let (guard, wanted) = Guard::new(Duration::from_millis(700));
     let refused = run(&repo, Order::default(), guard);

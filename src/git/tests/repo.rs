@@ -112,6 +112,20 @@ impl Repo {
         )
     }
 
+    /// Runs `git fast-import` with this input.
+    #[expect(clippy::disallowed_methods, reason = "tests start programs directly")]
+    pub(in crate::git) fn import(&self, input: &str, arguments: &[&str]) {
+        let file = self.beside("input");
+        fs::write(&file, input).expect("written");
+        let status = Command::new("git")
+            .args(["fast-import", "--quiet"])
+            .args(arguments)
+            .current_dir(self.path())
+            .stdin(fs::File::open(file).expect("it is there"))
+            .status();
+        assert!(status.expect("git is installed").success());
+    }
+
     /// What `git diff HEAD` prints, and behind it a new file for each that is untracked.
     pub(in crate::git) fn diff(&self) -> Vec<u8> {
         let (has_head, _) = self.try_git(&["rev-parse", "--verify", "-q", "HEAD"]);
