@@ -6,6 +6,7 @@ mod odd;
 mod outside;
 mod random;
 pub(super) mod repo;
+mod stored;
 
 use std::time::Duration;
 

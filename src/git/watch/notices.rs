@@ -191,7 +191,7 @@ impl Notices {
     }
 
     /// Gives back watches of a repository.
-    fn forget(&self, number: u64, which: impl Fn(&Place) -> bool) {
+    pub(super) fn forget(&self, number: u64, which: impl Fn(&Place) -> bool) {
         self.with(|watches| {
             let Some(repository) = watches.repositories.get_mut(&number) else {
                 return;

@@ -1,7 +1,8 @@
 //! The task that owns the scans of one repository.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
+    collections::HashSet,
     ffi::OsStr,
     os::unix::ffi::OsStrExt,
     path::Path,
@@ -240,31 +241,8 @@ impl Scanner {
             return self.finish(Err(GitError::TimedOut), at);
         }
         let (guard, _wanted) = Guard::new(PATIENCE);
-        let mut scan = self
-            .scan
-            .take()
-            .unwrap_or_else(|| self.all.scan(&self.shared.root));
         let full = due.is_full();
-        let afresh = due.lost;
-        let extent = due.extent();
-        let order = Order {
-            most_bytes: self.all.0.config.max_file_bytes,
-            ..Order::default()
-        };
-        let (notices, number, root) = (
-            self.all.notices().clone(),
-            self.number,
-            self.shared.root.clone(),
-        );
-        let mut work = tokio::task::spawn_blocking(move || {
-            if afresh {
-                // A watch would speak of where its directory was, had that moved.
-                notices.clear(number);
-            }
-            let watching = Watching::new(&notices, number, &root);
-            let result = scan.run_watched(&extent, &order, &guard, &watching);
-            (scan, result, watching.blind.get())
-        });
+        let mut work = self.begin(due, guard);
         let done = tokio::time::timeout(PATIENCE + GRACE, &mut work).await;
         self.ended = Instant::now();
         self.took = self.ended - self.started;
@@ -284,6 +262,36 @@ impl Scanner {
         self.all.0.metrics.count_scan(scanned(&result), self.took);
         self.look_after(blind, full);
         self.finish(result, at)
+    }
+
+    /// Scans on a thread that may block, and has watched what it reads.
+    fn begin(&mut self, due: Due, guard: Guard) -> JoinHandle<Done> {
+        let mut scan = self
+            .scan
+            .take()
+            .unwrap_or_else(|| self.all.scan(&self.shared.root));
+        let order = Order {
+            most_bytes: self.all.0.config.max_file_bytes,
+            ..Order::default()
+        };
+        let (notices, number, root) = (
+            self.all.notices().clone(),
+            self.number,
+            self.shared.root.clone(),
+        );
+        tokio::task::spawn_blocking(move || {
+            if due.lost {
+                // A watch would speak of where its directory was, had that moved.
+                notices.clear(number);
+            }
+            let full = due.is_full();
+            let watching = Watching::new(&notices, number, &root);
+            let result = scan.run_watched(&due.extent(), &order, &guard, &watching);
+            if full && result.is_ok() {
+                watching.give_back();
+            }
+            (scan, result, watching.blind.get())
+        })
     }
 
     /// Tells what a scan came to. Whether there is anything left to scan.
@@ -351,6 +359,8 @@ struct Watching<'a> {
     number: u64,
     root: &'a Path,
     blind: Cell<Option<Blind>>,
+    /// Directories of the work tree that were read.
+    read: RefCell<HashSet<Vec<u8>>>,
 }
 
 impl<'a> Watching<'a> {
@@ -360,6 +370,7 @@ impl<'a> Watching<'a> {
             number,
             root,
             blind: Cell::new(is_remote(root).then_some(Blind::Remote)),
+            read: RefCell::default(),
         }
     }
 
@@ -368,10 +379,20 @@ impl<'a> Watching<'a> {
             self.blind.set(Some(Blind::Full));
         }
     }
+
+    /// Directories that a scan of everything did not read are ignored by now, or gone.
+    fn give_back(&self) {
+        let read = self.read.borrow();
+        self.notices.forget(
+            self.number,
+            |place| matches!(place, Place::Tree(path) if !read.contains(path)),
+        );
+    }
 }
 
 impl Eyes for Watching<'_> {
     fn directory(&self, path: &[u8]) {
+        self.read.borrow_mut().insert(path.to_vec());
         let place = Place::Tree(path.to_vec());
         self.set(&self.root.join(OsStr::from_bytes(path)), place);
     }

@@ -211,6 +211,24 @@ async fn lost_notifications_set_the_watches_anew() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn directories_that_are_ignored_later_give_back_their_watches() {
+    let repo = Repo::with(&[("a", "a\n")]);
+    repo.write("out/deep/x", "x\n");
+    let case = Case::new(1000);
+    let watch = case.watch(&repo);
+    case.next(&watch, 0).await;
+    let count = case.metrics.git_watches.get();
+    repo.write(".gitignore", "out\n");
+    // The change, and the poll.
+    case.next(&watch, 2).await;
+    assert_eq!(case.metrics.git_watches.get(), count - 2);
+    assert_eq!(
+        in_kernel(&repo.path()),
+        usize::try_from(count - 2).expect("few")
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_change_behind_a_poll_is_told_as_soon_as_any_other() {
     let repo = Repo::with(&[("a", "a\n")]);
     let case = Case::new(1000);

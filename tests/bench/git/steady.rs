@@ -97,7 +97,8 @@ pub(crate) fn storm(place: &Place, options: &Options, report: &mut Report) -> Ou
         Outcome::Ok(told - last)
     })?;
     let lasted = begun.elapsed().as_secs_f64();
-    let rate = (scans(&ours)? - before) / lasted;
+    // As many as the seconds between them, and the first.
+    let rate = (scans(&ours)? - before - 1.0) / lasted;
     let wrote = f64::from(seconds * RATE) / lasted;
     report.add(
         Row::new(
