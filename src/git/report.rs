@@ -32,6 +32,8 @@ use super::{
 
 /// Bytes of texts that are kept for the next report.
 const KEPT_TEXT: u64 = 4 << 20;
+/// Texts that are kept for it.
+const KEPT_PARTS: usize = 10_000;
 /// Digits of ids that git shows at least.
 const LEAST_DIGITS: usize = 7;
 
@@ -42,6 +44,7 @@ pub(super) fn report(
     begun: Instant,
     guard: &Guard,
 ) -> Result<Snapshot, GitError> {
+    let before = std::mem::take(&mut kept.rendered);
     let attributes = RefCell::new(Attributes::new(
         &kept.checkout.place.common_dir.join("info/attributes"),
         kept.checkout.settings.attributes_file.as_deref(),
@@ -57,15 +60,14 @@ pub(super) fn report(
     let mut changes = tracked_changes(kept, order, guard)?;
     find_renames(&mut changes, &contents, guard)?;
     changes.sort_by(|left, right| left.pair.path.cmp(&right.pair.path));
-    let untracked = untracked_changes(kept, order);
     let renderer = Renderer {
         contents: &contents,
         context: order.context,
         digits: digits(contents.objects.packed()),
         limit: order.limit,
     };
-    let mut writer = Writer::new(order, guard, &renderer, std::mem::take(&mut kept.rendered));
-    for change in changes.into_iter().chain(untracked) {
+    let mut writer = Writer::new(order, guard, &renderer, before);
+    for change in changes.into_iter().chain(untracked_changes(kept, order)) {
         writer.write(change)?;
     }
     let (files, assembly, rendered, hash) = writer.finish();
@@ -254,11 +256,11 @@ fn stored(side: Side) -> What {
     }
 }
 
-fn untracked_changes(kept: &Kept, order: &Order) -> Vec<Change> {
-    if order.staged || !order.untracked {
-        return Vec::new();
-    }
-    let wanted = kept.untracked.iter().filter(|(path, _)| order.wants(path));
+/// One after the other: there may be very many.
+fn untracked_changes(kept: &Kept, order: &Order) -> impl Iterator<Item = Change> {
+    let is_asked = order.untracked && !order.staged;
+    let wanted = kept.untracked.iter();
+    let wanted = wanted.filter(move |(path, _)| is_asked && order.wants(path));
     let change = |(path, stat): (&Vec<u8>, &Stat)| {
         let mode = walk::mode_of(stat, None, &kept.checkout.settings)?;
         let new = Some(New {
@@ -278,7 +280,7 @@ fn untracked_changes(kept: &Kept, order: &Order) -> Vec<Change> {
             unstaged: true,
         })
     };
-    wanted.filter_map(change).collect()
+    wanted.filter_map(change)
 }
 
 /// Makes one change of two where an added file is a removed one.
@@ -473,7 +475,8 @@ impl<'a> Writer<'a> {
 
     fn keep(&mut self, pair: &Pair, rendered: &Rendered) {
         let size = rendered.text.len() as u64;
-        if self.kept_text + size <= KEPT_TEXT && *self.order == Order::default() {
+        let has_room = self.kept_text + size <= KEPT_TEXT && self.kept.len() < KEPT_PARTS;
+        if has_room && *self.order == Order::default() {
             self.kept_text += size;
             self.kept.insert(pair.clone(), rendered.clone());
         }

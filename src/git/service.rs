@@ -3,13 +3,13 @@
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::{Duration, SystemTime},
 };
 
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{
@@ -21,11 +21,18 @@ use super::{
 };
 use crate::{
     shutdown::Shutdown,
+    sys::memory,
     telemetry::{Metrics, Raised},
 };
 
 /// Requests that are worked on at a time.
 const REQUESTS: usize = 64;
+/// Scans that go on for them at a time: each has its share of memory, and there are no more processors than that.
+const SCANS: usize = 8;
+/// And of one repository: a large one does not keep the others waiting.
+const SCANS_OF_ONE: usize = 2;
+/// From this time on a scan is a long one.
+const LONG: Duration = Duration::from_millis(500);
 /// How long one may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How much longer who asks waits for work that looks at its time.
@@ -81,11 +88,16 @@ struct Inner {
     watchers: Watchers,
     metrics: Arc<Metrics>,
     requests: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
+    /// Turns of each repository that has some. Held for a glance.
+    own_turns: Mutex<HashMap<PathBuf, Weak<Semaphore>>>,
     /// Scans that are under way. Held for a glance.
     shared: Mutex<HashMap<Key, Shared>>,
 }
 
 type Permit = (OwnedSemaphorePermit, Raised);
+/// Given back when the scan ends, or when nobody waits for its end any more: a disk may never answer.
+type Turn = Arc<Mutex<Option<[OwnedSemaphorePermit; 2]>>>;
 type Key = (PathBuf, Order);
 type Answer = Result<(Snapshot, SystemTime), Arc<GitError>>;
 
@@ -94,6 +106,14 @@ type Answer = Result<(Snapshot, SystemTime), Arc<GitError>>;
 struct Shared {
     answer: watch::Receiver<Option<Answer>>,
     wanted: Weak<Wanted>,
+    turn: Turn,
+}
+
+/// A part in a scan.
+struct Part {
+    answer: watch::Receiver<Option<Answer>>,
+    turn: Turn,
+    _held: (Arc<Wanted>, Option<Permit>),
 }
 
 impl Git {
@@ -104,6 +124,8 @@ impl Git {
             config,
             metrics,
             requests: Arc::new(Semaphore::new(REQUESTS)),
+            turns: Arc::new(Semaphore::new(SCANS)),
+            own_turns: Mutex::default(),
             shared: Mutex::default(),
         }))
     }
@@ -138,9 +160,23 @@ impl Git {
         root: PathBuf,
         order: Order,
     ) -> Result<(Snapshot, SystemTime), AskError> {
-        let (mut answer, _wanted, _permit) = self.join((root, order), self.permit()?);
-        let done = timeout(PATIENCE + GRACE, answer.wait_for(Option::is_some)).await;
-        let done = done.map_err(|_| GitError::TimedOut)?;
+        let permit = self.permit()?;
+        let until = Instant::now() + PATIENCE;
+        let key = (root, order);
+        let mut permit = Some(permit);
+        let found = find(&mut self.shared(), &key, &mut permit);
+        let mut part = if let Some(part) = found {
+            part
+        } else {
+            let turn = timeout_at(until, self.turn(&key.0)).await;
+            let turn = turn.map_err(|_| GitError::TimedOut)?;
+            self.join(key, &mut permit, turn, until)
+        };
+        let done = timeout_at(until + GRACE, part.answer.wait_for(Option::is_some)).await;
+        let Ok(done) = done else {
+            drop(take(&part.turn));
+            return Err(GitError::TimedOut.into());
+        };
         let answer = done.ok().and_then(|answer| answer.clone());
         // The sender goes without an answer only when the scan panicked.
         answer
@@ -148,29 +184,51 @@ impl Git {
             .map_err(AskError::Git)
     }
 
+    /// Waits for the right to scan a repository.
+    async fn turn(&self, root: &Path) -> Option<[OwnedSemaphorePermit; 2]> {
+        let own = {
+            let turns = self.0.own_turns.lock();
+            let mut turns = turns.unwrap_or_else(PoisonError::into_inner);
+            turns.retain(|_, turns| turns.strong_count() > 0);
+            let known = turns.get(root).and_then(Weak::upgrade);
+            known.unwrap_or_else(|| {
+                let own = Arc::new(Semaphore::new(SCANS_OF_ONE));
+                turns.insert(root.to_owned(), Arc::downgrade(&own));
+                own
+            })
+        };
+        let own = own.acquire_owned().await.ok()?;
+        let all = Arc::clone(&self.0.turns).acquire_owned().await.ok()?;
+        Some([own, all])
+    }
+
+    fn shared(&self) -> MutexGuard<'_, HashMap<Key, Shared>> {
+        self.0.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Takes part in an equal scan, or begins one.
     fn join(
         &self,
         key: Key,
-        permit: Permit,
-    ) -> (watch::Receiver<Option<Answer>>, Arc<Wanted>, Option<Permit>) {
-        let mut shared = self.0.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        shared
-            .retain(|_, scan| scan.wanted.strong_count() > 0 && scan.answer.has_changed().is_ok());
-        if let Some(scan) = shared.get(&key)
-            && scan.answer.borrow().is_none()
-            && let Some(wanted) = scan.wanted.upgrade()
-        {
-            return (scan.answer.clone(), wanted, Some(permit));
+        permit: &mut Option<Permit>,
+        turn: Option<[OwnedSemaphorePermit; 2]>,
+        until: Instant,
+    ) -> Part {
+        let mut shared = self.shared();
+        if let Some(part) = find(&mut shared, &key, permit) {
+            return part;
         }
-        let (guard, wanted) = Guard::new(PATIENCE);
+        let (guard, wanted) = Guard::new(until.saturating_duration_since(Instant::now()));
         let wanted = Arc::new(wanted);
+        let turn: Turn = Arc::new(Mutex::new(turn));
         let (sender, answer) = watch::channel(None);
         let scan = Shared {
             answer: answer.clone(),
             wanted: Arc::downgrade(&wanted),
+            turn: Arc::clone(&turn),
         };
         shared.insert(key.clone(), scan);
+        let held = (permit.take(), Arc::clone(&turn));
         let config = self.0.config.clone();
         tokio::task::spawn_blocking(move || {
             let (root, order) = key;
@@ -178,10 +236,16 @@ impl Git {
             let scan = Scan::new(&root, &config.owners).with_program(config.program.as_ref());
             let scanned = { scan }.run(&Extent::Full, &order, &guard);
             let answer = scanned.map(|snapshot| (snapshot, begun)).map_err(Arc::new);
-            drop(permit);
+            give_back_memory(begun);
+            take(&held.1);
+            drop(held);
             sender.send_replace(Some(answer));
         });
-        (answer, wanted, None)
+        Part {
+            answer,
+            turn,
+            _held: (wanted, None),
+        }
     }
 
     /// Commits from a revision on.
@@ -257,6 +321,31 @@ impl Git {
                 Err(_) => Err(GitError::Cancelled.into()),
             },
         }
+    }
+}
+
+/// Takes part in an equal scan that goes on, and counts for as long.
+fn find(shared: &mut HashMap<Key, Shared>, key: &Key, permit: &mut Option<Permit>) -> Option<Part> {
+    shared.retain(|_, scan| scan.wanted.strong_count() > 0 && scan.answer.has_changed().is_ok());
+    let scan = shared
+        .get(key)
+        .filter(|scan| scan.answer.borrow().is_none())?;
+    let wanted = scan.wanted.upgrade()?;
+    Some(Part {
+        answer: scan.answer.clone(),
+        turn: Arc::clone(&scan.turn),
+        _held: (wanted, permit.take()),
+    })
+}
+
+fn take(turn: &Turn) -> Option<[OwnedSemaphorePermit; 2]> {
+    turn.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// What a long scan took of memory goes back to the system: there are many threads, and each would keep some.
+pub(super) fn give_back_memory(begun: SystemTime) {
+    if begun.elapsed().is_ok_and(|took| took >= LONG) {
+        memory::trim();
     }
 }
 

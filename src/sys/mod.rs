@@ -11,6 +11,7 @@ pub mod limits;
 pub mod lock;
 pub mod logfile;
 pub mod members;
+pub mod memory;
 pub mod notify;
 pub mod private;
 pub mod procfs;

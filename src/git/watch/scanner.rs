@@ -21,7 +21,7 @@ use super::{
     notices::{Notices, Place, Set, bytes, directories_of_refs},
 };
 use crate::{
-    git::{Eyes, GitError, Guard, OpenError, Order, Scan, Snapshot},
+    git::{Eyes, GitError, Guard, OpenError, Order, Scan, Snapshot, service::give_back_memory},
     telemetry::{Raised, Scanned},
 };
 
@@ -284,12 +284,13 @@ impl Scanner {
                 // A watch would speak of where its directory was, had that moved.
                 notices.clear(number);
             }
-            let full = due.is_full();
+            let (full, begun) = (due.is_full(), SystemTime::now());
             let watching = Watching::new(&notices, number, &root);
             let result = scan.run_watched(&due.extent(), &order, &guard, &watching);
             if full && result.is_ok() {
                 watching.give_back();
             }
+            give_back_memory(begun);
             (scan, result, watching.blind.get())
         })
     }

@@ -123,10 +123,16 @@ mod patience {
             })
             .await;
         }
-        eventually_async("others are served", async || {
+        // As many requests for it as there may be scans, and more, keep nobody else waiting.
+        let more: Vec<_> = (0..20).map(|number| format!("&context={number}")).collect();
+        let hung = more.iter().map(|more| case.send("diff", &front, more));
+        let others = eventually_async("others are served", async || {
             case.ask("status", &near.0, "").await["branch"] == "main"
-        })
-        .await;
+        });
+        tokio::select! {
+            _ = futures_util::future::join_all(hung) => panic!("a disk that does not answer has answered"),
+            () = others => {}
+        }
         drop(both);
         drop(shown);
     }
