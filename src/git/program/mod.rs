@@ -307,7 +307,14 @@ impl Asked<'_> {
 
     /// Adds the files that nothing tracks.
     fn untracked(&self, listing: &mut Listing, found: &mut Found) -> Result<(), GitError> {
-        listing.untracked.retain(|path| self.order.wants(path));
+        // What went meanwhile would make git refuse all of them.
+        let is_there = |path: &Vec<u8>| {
+            let path = self.site.root.join(OsStr::from_bytes(path));
+            fs::symlink_metadata(path).is_ok()
+        };
+        listing
+            .untracked
+            .retain(|path| self.order.wants(path) && is_there(path));
         if listing.untracked.is_empty() {
             return Ok(());
         }
@@ -331,7 +338,7 @@ impl Asked<'_> {
         let mut running = self.run(index, Some(list), &arguments.map(OsStr::new))?;
         let read = std::io::copy(&mut running, &mut std::io::sink());
         read.map_err(|source| self.failed(running.explain(source)))?;
-        // Of what went meanwhile it complains, after it has added the others or none of them: then there is no diff of them.
+        // When one of them has gone it adds none: then there is no diff of them, until the next scan.
         match running.finish() {
             Err(Failed::Over(error)) => Err(error),
             Ok(()) | Err(_) => Ok(()),
