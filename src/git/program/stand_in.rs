@@ -26,8 +26,8 @@ pub(super) const INDEX: &str = "index";
 pub(super) const UNTRACKED: &str = "untracked";
 /// Longest file of rules that is copied.
 const MOST_RULES: u64 = 1 << 20;
-/// Largest index.
-const MOST_INDEX: u64 = 1 << 30;
+/// Largest index: of some million files. The copy may lie in memory.
+const MOST_INDEX: u64 = 256 << 20;
 /// Entries that are looked through for parts of a split index.
 const MOST_ENTRIES: usize = 10_000;
 /// Settings of branches and remotes that are handed on.

@@ -178,6 +178,31 @@ fn a_conflict_is_the_work_tree_beside_head() {
 }
 
 #[test]
+fn a_large_conflict_is_a_stub() {
+    let repo = with(&[("a", "base\n")]);
+    repo.git(&["checkout", "-q", "-b", "other"]);
+    repo.write("a", "theirs\n");
+    repo.commit();
+    repo.git(&["checkout", "-q", "main"]);
+    repo.write("a", "ours\n");
+    repo.commit();
+    assert!(!repo.try_git(&["merge", "other"]).0);
+    fs::File::create(repo.at("a"))
+        .and_then(|file| file.set_len(1 << 40))
+        .expect("a sparse file");
+    let told = snapshot(&repo);
+    assert_eq!(
+        files(&told),
+        [("a".to_owned(), Status::Conflicted, true, true)]
+    );
+    let diff = text(&told.diff);
+    assert!(
+        diff.starts_with("diff --git a/a b/a\nFile diff not shown: ") && diff.lines().count() == 2,
+        "{diff}"
+    );
+}
+
+#[test]
 fn where_a_branch_stands_is_counted() {
     let repo = with(&[("a", "1\n")]);
     let copy = repo.beside("copy");
@@ -269,6 +294,11 @@ fn sizes_have_the_limits_of_every_diff() {
             "{part}"
         );
     }
+    // What the stub does not show counts as a change.
+    let before = told.fingerprint;
+    repo.write("large", vec![b'y'; 2 << 20]);
+    let again = run(&repo, order.clone(), guard()).expect("a scan");
+    assert!(again.diff == told.diff && again.fingerprint != before);
     let whole = Order {
         whole: true,
         ..order
