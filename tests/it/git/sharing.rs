@@ -123,8 +123,8 @@ mod patience {
             })
             .await;
         }
-        // As many requests for it as there may be scans, and more, keep nobody else waiting.
-        let more: Vec<_> = (0..20).map(|number| format!("&context={number}")).collect();
+        // More requests for it than there may be scans keep nobody else waiting, as long as its mount has turns left: 16.
+        let more: Vec<_> = (0..12).map(|number| format!("&context={number}")).collect();
         let hung = more.iter().map(|more| case.send("diff", &front, more));
         let others = eventually_async("others are served", async || {
             case.ask("status", &near.0, "").await["branch"] == "main"
