@@ -27,7 +27,7 @@ use crate::{
 
 /// Requests that are worked on at a time.
 const REQUESTS: usize = 64;
-/// Scans that go on for them at a time: each has its share of memory, and there are no more processors than that.
+/// Scans that go on for them at a time: each takes memory as its repository is large.
 const SCANS: usize = 8;
 /// And of one repository: a large one does not keep the others waiting.
 const SCANS_OF_ONE: usize = 2;

@@ -12,7 +12,6 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     process::Signal,
 };
-use tokio::runtime::Handle;
 
 use crate::{
     git::{error::GitError, guard::Guard},
@@ -55,11 +54,10 @@ pub(super) struct Running<'a> {
     process: Process,
     output: PipeReader,
     guard: &'a Guard,
-    runtime: Handle,
 }
 
 impl<'a> Running<'a> {
-    /// Starts it. Must be called on a thread of a runtime that may block.
+    /// Starts it. Must be called on a thread of a runtime, which may block.
     pub(super) fn start(
         git: &Path,
         directory: &Path,
@@ -68,7 +66,6 @@ impl<'a> Running<'a> {
         input: Option<File>,
         guard: &'a Guard,
     ) -> io::Result<Self> {
-        let runtime = Handle::try_current().map_err(io::Error::other)?;
         let (output, theirs) = io::pipe()?;
         let setup = Setup {
             limits: vec![(Limit::AddressSpace, MEMORY)],
@@ -89,7 +86,6 @@ impl<'a> Running<'a> {
             process,
             output,
             guard,
-            runtime,
         })
     }
 
@@ -104,13 +100,9 @@ impl<'a> Running<'a> {
     /// Waits for its end, which must be a good one.
     pub(super) fn finish(self) -> Result<(), Failed> {
         self.guard.check().map_err(Failed::Over)?;
-        let ended = self
-            .runtime
-            .block_on(async { tokio::time::timeout(GRACE, self.process.wait()).await });
-        match ended {
-            Ok(Ending::Exited(0)) => Ok(()),
-            Ok(ending) => Err(Failed::Ended(ending)),
-            Err(_) => Err(Failed::Ended(Ending::Killed)),
+        match self.process.wait_blocking(GRACE) {
+            Some(Ending::Exited(0)) => Ok(()),
+            ending => Err(Failed::Ended(ending.unwrap_or(Ending::Killed))),
         }
     }
 }
@@ -132,9 +124,9 @@ impl Read for Running<'_> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.process.signal(Signal::KILL);
-        // Killed, it ends at once, or when the disk that it waits for answers: then it is reaped later.
-        let _ = self
-            .runtime
-            .block_on(async { tokio::time::timeout(GRACE, self.process.wait()).await });
+        // Killed, it ends at once, or when the disk that it waits for answers.
+        if self.process.wait_blocking(GRACE).is_none() {
+            self.process.abandon();
+        }
     }
 }

@@ -157,13 +157,7 @@ fn before_the_first_commit_all_is_new() {
 #[test]
 fn a_conflict_is_the_work_tree_beside_head() {
     let repo = with(&[("a", "base\n"), ("b", "b\n")]);
-    repo.git(&["checkout", "-q", "-b", "other"]);
-    repo.write("a", "theirs\n");
-    repo.commit();
-    repo.git(&["checkout", "-q", "main"]);
-    repo.write("a", "ours\n");
-    repo.commit();
-    assert!(!repo.try_git(&["merge", "other"]).0);
+    repo.conflict("a", "HEAD");
     let told = snapshot(&repo);
     assert_eq!(
         files(&told),
@@ -180,13 +174,7 @@ fn a_conflict_is_the_work_tree_beside_head() {
 #[test]
 fn a_large_conflict_is_a_stub() {
     let repo = with(&[("a", "base\n")]);
-    repo.git(&["checkout", "-q", "-b", "other"]);
-    repo.write("a", "theirs\n");
-    repo.commit();
-    repo.git(&["checkout", "-q", "main"]);
-    repo.write("a", "ours\n");
-    repo.commit();
-    assert!(!repo.try_git(&["merge", "other"]).0);
+    repo.conflict("a", "HEAD");
     fs::File::create(repo.at("a"))
         .and_then(|file| file.set_len(1 << 40))
         .expect("a sparse file");

@@ -112,6 +112,17 @@ impl Repo {
         )
     }
 
+    /// Leaves a merge unfinished: another branch from there on, and this one, have changed a file each in its way.
+    pub(in crate::git) fn conflict(&self, path: &str, from: &str) {
+        self.git(&["checkout", "-q", "-b", "other", from]);
+        self.write(path, "theirs\n");
+        self.commit();
+        self.git(&["checkout", "-q", "main"]);
+        self.write(path, "ours\n");
+        self.commit();
+        assert!(!self.try_git(&["merge", "other"]).0, "it has a conflict");
+    }
+
     /// Runs `git fast-import` with this input.
     #[expect(clippy::disallowed_methods, reason = "tests start programs directly")]
     pub(in crate::git) fn import(&self, input: &str, arguments: &[&str]) {

@@ -117,13 +117,7 @@ fn split_indexes_are_read() {
     agrees(&repo);
     // What was replaced by a conflict, which has several entries of one path.
     repo.commit();
-    repo.git(&["checkout", "-q", "-b", "other", "HEAD~1"]);
-    repo.write("b", "theirs\n");
-    repo.commit();
-    repo.git(&["checkout", "-q", "main"]);
-    repo.write("b", "ours\n");
-    repo.commit();
-    assert!(!repo.try_git(&["merge", "other"]).0);
+    repo.conflict("b", "HEAD~1");
     let snapshot = snapshot(&repo);
     assert!(
         snapshot

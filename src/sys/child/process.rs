@@ -4,6 +4,7 @@ use std::{io, os::fd::OwnedFd, sync::OnceLock, time::Duration};
 
 use nix::libc;
 use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
     process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal, waitpid},
 };
@@ -129,6 +130,25 @@ impl Process {
     pub async fn wait(&self) -> Ending {
         self.ended().await;
         self.reap()
+    }
+
+    /// Waits on a thread that may block, for so long at most, and reaps it. None: it has not ended.
+    pub fn wait_blocking(&self, patience: Duration) -> Option<Ending> {
+        if self.ending.get().is_none() {
+            let patience = Timespec::try_from(patience).ok();
+            let mut ready = [PollFd::new(self.descriptor.get_ref(), PollFlags::IN)];
+            if !matches!(poll(&mut ready, patience.as_ref()), Ok(1..)) {
+                return None;
+            }
+        }
+        Some(self.reap())
+    }
+
+    /// Leaves a child that has not ended to the reaper of orphans: nobody waits for it any more.
+    pub fn abandon(&self) {
+        if let Some(all) = owned().as_mut() {
+            all.remove(&self.pid());
+        }
     }
 
     /// Waits until it has ended, and leaves the reaping to whoever started it: until then its number, and that of its
